@@ -1,0 +1,1 @@
+"""The workbench all parts share: errors, files, records, corpora, plots, the loop."""

@@ -1,0 +1,108 @@
+"""From a gradient to a step: Adam, AdamW, clipping, and the learning rate over time."""
+
+import numpy as np
+
+from groundup.scratch.types import Array, Params
+
+
+def adam(
+    gradient: Array,
+    first: Array,
+    second: Array,
+    step: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> tuple[Array, Array, Array]:
+    r"""One step of Adam for one parameter (Kingma and Ba, 2014).
+
+    Args:
+        gradient: the gradient now, any shape.
+        first: running mean of the gradient, same shape; zeros before step 1.
+        second: running mean of its square, same shape; zeros before step 1.
+        step: counts from 1.
+        lr: the learning rate.
+        beta1: how much of the running mean is kept.
+        beta2: how much of the running mean square is kept.
+        eps: keeps the division finite; it is added to the root, not under it.
+
+    Returns:
+        change (add it to the parameter), and the new first and second. The inputs are not touched.
+
+    Derivation:
+        Both means start at zero and are too small by :math:`1-\beta^{step}`, the sum of the
+        weights given so far; dividing by it makes them averages. Then
+        :math:`\Delta = -lr\,\hat m/(\sqrt{\hat v} + eps)`.
+    """
+    first = beta1 * first + (1 - beta1) * gradient
+    second = beta2 * second + (1 - beta2) * gradient * gradient
+    mean = first / (1 - beta1**step)
+    mean_square = second / (1 - beta2**step)
+    return -lr * mean / (np.sqrt(mean_square) + eps), first, second
+
+
+class AdamW:
+    """Adam with decoupled weight decay, for a dictionary of parameters (Loshchilov, 2017).
+
+    Matrices decay; vectors (biases, norms) and the names in ``no_decay`` do not.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.01,
+        no_decay: tuple[str, ...] = ("embedding",),
+    ) -> None:
+        self.params = params
+        self.betas = (beta1, beta2)
+        self.decay = {
+            name: weight_decay * (value.ndim > 1 and name not in no_decay)
+            for name, value in params.items()
+        }
+        self.first = {name: np.zeros_like(value) for name, value in params.items()}
+        self.second = {name: np.zeros_like(value) for name, value in params.items()}
+        self.step_count = 0
+
+    def step(self, grads: Params, lr: float) -> None:
+        """Update the parameters in place."""
+        self.step_count += 1
+        for name, value in self.params.items():
+            change, self.first[name], self.second[name] = adam(
+                grads[name], self.first[name], self.second[name], self.step_count, lr, *self.betas
+            )
+            if self.decay[name]:
+                value *= 1 - lr * self.decay[name]
+            value += change
+
+
+def clip_by_norm(grads: Params, limit: float) -> float:
+    """Scale all gradients together, in place, so that their joint norm is at most ``limit``.
+
+    Returns:
+        The norm before clipping.
+    """
+    # In float64: the squares of a run that diverges overflow float32 before its gradients do.
+    norm = float(np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in grads.values())))
+    if norm > limit:
+        for g in grads.values():
+            g *= limit / norm
+    return norm
+
+
+def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float = 0.0) -> float:
+    """Learning rate at a step: a straight rise, then half a cosine down to the floor.
+
+    Args:
+        step: counts from 0; at ``warmup`` the peak is reached.
+        total: the number of steps; at ``total`` the floor is reached.
+        warmup: steps of the rise.
+        peak: the highest rate.
+        floor: the last rate.
+    """
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    done = min((step - warmup) / max(total - warmup, 1), 1.0)
+    return float(floor + (peak - floor) * 0.5 * (1 + np.cos(np.pi * done)))

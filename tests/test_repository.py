@@ -1,0 +1,62 @@
+"""What the repository itself promises."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def ignored(path: str) -> bool:
+    result = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False)
+    assert result.returncode in (0, 1), "git check-ignore failed"
+    return result.returncode == 0
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("docs/assets/ladder.svg", False),
+        ("docs/assets/extra.css", False),
+        ("lib/groundup/lab/files.py", False),
+        ("lib/groundup/embed/search.py", False),
+        ("docs/site/page.md", False),
+        ("lib/groundup/runs/x.py", False),
+        ("assets/model.safetensors", True),
+        ("runs/tour-1/run.json", True),
+        ("site/index.html", True),
+        (".venv/bin/python", True),
+        ("docs/node_modules/katex/package.json", True),
+    ],
+)
+def test_gitignore(path: str, expected: bool) -> None:
+    assert ignored(path) is expected
+
+
+def test_scratch_needs_numpy_alone() -> None:
+    """Only NumPy and the standard library may come with `import groundup.scratch`'s modules."""
+    code = """
+import importlib, pkgutil, sys
+import groundup.scratch
+for module in pkgutil.iter_modules(groundup.scratch.__path__):
+    importlib.import_module(f"groundup.scratch.{module.name}")
+tops = {name.partition(".")[0] for name in sys.modules}
+tops = {name for name in tops if "site-packages" in (getattr(sys.modules[name], "__file__", "") or "")}
+sys.exit(str(tops) if tops - {"numpy"} else 0)
+"""
+    import sys
+
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", _with_site(code)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def _with_site(code: str) -> str:
+    """Run without .pth files, which may import packages of their own at start-up."""
+    import numpy
+
+    packages = Path(numpy.__file__).parents[1]
+    return f"import sys; sys.path[:0] = [{str(ROOT / 'lib')!r}, {str(packages)!r}]\n{code}"
