@@ -1,0 +1,160 @@
+"""Masked language modelling data: which tokens are hidden, and which texts share a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+IGNORE = -100
+"""The label of a token the loss leaves out, transformers' convention."""
+
+
+def mask_tokens(
+    ids: Tensor, maskable: Tensor, mask_id: int, rate: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Hide a share of the tokens. Every hidden token becomes [MASK], as in NeoBERT's recipe.
+
+    Args:
+        ids: (B, T) tokens.
+        maskable: (B, T) bool, False at special tokens and padding.
+        mask_id: the id of [MASK].
+        rate: the probability of each maskable token to be hidden.
+        generator: makes the choice repeatable.
+
+    Returns:
+        The input (B, T), and the labels (B, T): the token where it is hidden, −100 elsewhere.
+    """
+    chosen = (torch.rand(ids.shape, generator=generator) < rate) & maskable
+    return ids.masked_fill(chosen, mask_id), ids.masked_fill(~chosen, IGNORE)
+
+
+def pad_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Stack token lists, padded on the right.
+
+    Returns:
+        ids (B, T), and the attention mask (B, T), 1 at real tokens.
+    """
+    length = max(len(row) for row in rows)
+    ids = torch.full((len(rows), length), pad_id)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+@dataclass
+class MaskedText:
+    """The objective of masked pretraining: texts of like length share a batch, some tokens hidden.
+
+    Attributes:
+        rows: token ids of each text, special tokens included.
+        tokenizer: knows the special tokens.
+        batch_size: texts a batch and process.
+        rate: share of tokens that are hidden.
+        seed: of order and masks; both depend on it and on the position alone.
+    """
+
+    rows: list[list[int]]
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int = 64
+    rate: float = 0.2
+    seed: int = 0
+    coupled: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.rows) < self.batch_size:
+            raise ValueError(f"{len(self.rows)} texts do not fill a batch of {self.batch_size}")
+        by_length = np.argsort([len(row) for row in self.rows], kind="stable")
+        usable = len(by_length) // self.batch_size * self.batch_size
+        self._batches = by_length[:usable].reshape(-1, self.batch_size)
+        self._special = torch.tensor(self.tokenizer.all_special_ids)
+
+    def batch(self, index: int, rank: int = 0, processes: int = 1) -> dict[str, Tensor]:
+        """Micro-batch ``index`` of process ``rank``: input_ids, attention_mask and labels."""
+        place = index * processes + rank
+        epoch, position = divmod(place, len(self._batches))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self._batches))
+        rows = [self.rows[i] for i in self._batches[order[position]]]
+        assert isinstance(self.tokenizer.pad_token_id, int)
+        ids, attention_mask = pad_rows(rows, self.tokenizer.pad_token_id)
+        generator = torch.Generator().manual_seed(hash((self.seed, place)))
+        maskable = ~torch.isin(ids, self._special)
+        assert isinstance(self.tokenizer.mask_token_id, int)
+        hidden, labels = mask_tokens(
+            ids, maskable, self.tokenizer.mask_token_id, self.rate, generator
+        )
+        return {"input_ids": hidden, "attention_mask": attention_mask, "labels": labels}
+
+    def count(self, batch: dict[str, Tensor]) -> int:
+        """The number of hidden tokens."""
+        return int((batch["labels"] != IGNORE).sum())
+
+    def loss(self, model: torch.nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """The summed cross-entropy of the hidden tokens, in nats."""
+        device = next(model.parameters()).device
+        moved = {name: value.to(device) for name, value in batch.items()}
+        loss: Tensor = model(**moved, num_items_in_batch=1).loss
+        return loss
+
+
+def tokenize_rows(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+) -> list[list[int]]:
+    """Token ids of each text, cut at ``max_length``; texts of fewer than 8 tokens are left out."""
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    return [row for row in encoded if len(row) >= 8]
+
+
+def log_frequencies(rows: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
+    """Log of each token's share of the text, with one occurrence added for each.
+
+    Args:
+        rows: token ids.
+        vocabulary: V.
+
+    Returns:
+        (V,) float32, in nats.
+    """
+    counts = np.bincount(np.concatenate([np.asarray(row) for row in rows]), minlength=vocabulary)
+    shares = (counts + 1) / (counts.sum() + vocabulary)
+    return torch.tensor(np.log(shares), dtype=torch.float32)
+
+
+def unigram_loss(frequencies: Tensor, labels: Tensor) -> float:
+    """What a model scores that knows nothing but how often each token occurs.
+
+    Args:
+        frequencies: (V,) from :func:`log_frequencies` of the training text.
+        labels: any shape, the hidden tokens; −100 is left out.
+
+    Returns:
+        The mean cross-entropy in nats: the entropy of the hidden tokens under those frequencies.
+    """
+    return float(-frequencies[labels[labels != IGNORE]].mean())
+
+
+@torch.no_grad()
+def begin_at_frequencies(decoder: torch.nn.Linear, frequencies: Tensor) -> None:
+    """Let a fresh decoder predict each token by its frequency alone, whatever it is shown.
+
+    The first loss is then the unigram loss, and every step goes into what context adds to it.
+    """
+    decoder.weight.zero_()
+    decoder.bias.copy_(frequencies)
+
+
+@torch.no_grad()
+def masked_loss(model: torch.nn.Module, data: MaskedText, batches: int) -> tuple[float, Tensor]:
+    """Mean loss in nats over the hidden tokens of the first batches, and those tokens' labels."""
+    model.eval()
+    total, labels = 0.0, []
+    for index in range(batches):
+        batch = data.batch(index)
+        total += float(data.loss(model, batch))
+        labels.append(batch["labels"].flatten())
+    joined = torch.cat(labels)
+    return total / max(int((joined != IGNORE).sum()), 1), joined
