@@ -1,0 +1,1 @@
+"""Part III: sentence embeddings: contrastive losses, LoRA, many processes, evaluation, search."""

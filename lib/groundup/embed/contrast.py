@@ -1,0 +1,384 @@
+"""Contrastive training of a sentence encoder, in one process or in many.
+
+torchrun --nproc_per_node 2 -m groundup.embed.contrast contrast.json
+"""
+
+import copy
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from groundup.embed.encoder import SentenceEncoder
+from groundup.embed.gather import gather
+from groundup.embed.losses import info_nce
+from groundup.lab.errors import UserError
+from groundup.lab.files import read_json, write_json
+from groundup.lab.loop import LoopConfig, Step, fit
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Low-rank adapters (Hu et al., 2021, arXiv 2106.09685), through PEFT.
+
+    Attributes:
+        rank: r, the rank of each update.
+        alpha: the update is scaled by alpha / r.
+        targets: names of the modules that get an adapter.
+        train_also: prefixes of the encoder's parameters that are trained as they are.
+    """
+
+    rank: int = 32
+    alpha: int = 64
+    targets: tuple[str, ...] = ("qkv", "wo", "w12", "w3")
+    train_also: tuple[str, ...] = ("token_weights",)
+
+
+@dataclass(frozen=True)
+class ContrastConfig:
+    """One contrastive run.
+
+    Attributes:
+        model: directory of the encoder to start from.
+        pairs: JSON file, a list of [query, document].
+        output: directory for the trained encoder; its record lies beside it as .json.
+        loop: how to train.
+        batch_size: pairs a step over all processes, each of which takes an equal share.
+        temperature: of InfoNCE.
+        query_length: tokens read of a query.
+        document_length: tokens read of a document.
+        neighbours: share of a batch drawn as runs of neighbouring pairs in the file. Neighbours
+            come from one module, so they are harder negatives than a random draw.
+        texts: JSON file, a list of texts for ``cloze``. None: the documents of the pairs.
+        cloze: share of the pairs that are replaced by a passage of a text and the rest of that
+            text (the inverse cloze task, Lee et al., 2019, arXiv 1906.00300).
+        lora: adapters on a frozen encoder. None: every weight is trained.
+        seed: of the batches.
+    """
+
+    model: str
+    pairs: str
+    output: str
+    loop: LoopConfig
+    batch_size: int = 256
+    temperature: float = 0.05
+    query_length: int = 32
+    document_length: int = 96
+    neighbours: float = 0.0
+    texts: str | None = None
+    cloze: float = 0.0
+    lora: LoraSettings | None = None
+    seed: int = 0
+
+
+SHORTEST_PASSAGE, LONGEST_PASSAGE = 8, 24
+"""Words of a passage; a text gives one if at least as much remains."""
+
+
+def cloze(text: str, rng: np.random.Generator) -> tuple[str, str]:
+    """A random passage of a text as the query, the text without it as the document.
+
+    Args:
+        text: at least twice :data:`SHORTEST_PASSAGE` words.
+        rng: chooses the passage.
+    """
+    words = text.split()
+    longest = min(LONGEST_PASSAGE, len(words) // 2)
+    length = int(rng.integers(SHORTEST_PASSAGE, longest + 1))
+    start = int(rng.integers(len(words) - length + 1))
+    passage, rest = words[start : start + length], words[:start] + words[start + length :]
+    return " ".join(passage), " ".join(rest)
+
+
+@dataclass
+class Contrast:
+    """The objective: each query finds its document among the batch's, and the other way round.
+
+    Attributes:
+        pairs: (query, document) texts, no two alike.
+        texts: what ``config.cloze`` takes its passages from.
+        encoder: its tokenizer cuts the texts.
+        config: batch size, lengths, temperature.
+        collect: brings in the rows of the other processes.
+    """
+
+    pairs: list[tuple[str, str]]
+    encoder: SentenceEncoder
+    config: ContrastConfig
+    texts: list[str] = field(default_factory=list)
+    collect: Callable[[Tensor], Tensor] = gather
+    coupled: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.pairs) < self.config.batch_size:
+            raise UserError(
+                f"{len(self.pairs)} pairs do not fill a batch of {self.config.batch_size}: "
+                "lower batch_size or bring more pairs"
+            )
+        self.texts = [t for t in self.texts if len(t.split()) >= 2 * SHORTEST_PASSAGE]
+        if self.config.cloze and not self.texts:
+            raise UserError("no text is long enough for cloze: set cloze to 0 or bring others")
+
+    def rows(self, index: int) -> np.ndarray:
+        """The pairs of global batch ``index``, a seeded function of the position."""
+        size = self.config.batch_size
+        near = int(size * self.config.neighbours)
+        epoch, position = divmod(index, len(self.pairs) // size)
+        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pairs))
+        spread = order[position * size : (position + 1) * size - near]
+        if not near:
+            return spread
+        start = int(np.random.default_rng([self.config.seed, 1, index]).integers(len(self.pairs)))
+        run = np.roll(np.arange(len(self.pairs)), -start)
+        return np.concatenate([spread, run[~np.isin(run, spread)][:near]])
+
+    def batch(self, index: int, rank: int, processes: int) -> tuple[dict[str, Tensor], ...]:
+        """This process's share of batch ``index``: tokenized queries and documents.
+
+        Raises:
+            UserError: the processes can't have equal shares, which :func:`gather` needs.
+        """
+        if self.config.batch_size % processes:
+            raise UserError(
+                f"{processes} processes cannot share a batch of {self.config.batch_size} equally"
+            )
+        rng = np.random.default_rng([self.config.seed, 2, index])
+        pairs = [
+            cloze(self.texts[int(rng.integers(len(self.texts)))], rng)
+            if rng.random() < self.config.cloze
+            else self.pairs[i]
+            for i in self.rows(index)
+        ]
+        share = len(pairs) // processes
+        queries, documents = zip(*pairs[rank * share : (rank + 1) * share], strict=True)
+        return (
+            self.encoder.tokenize(queries, self.config.query_length),
+            self.encoder.tokenize(documents, self.config.document_length),
+        )
+
+    def count(self, batch: tuple[dict[str, Tensor], ...]) -> int:
+        """The pairs of this process."""
+        return len(batch[0]["input_ids"])
+
+    def loss(self, model: nn.Module, batch: tuple[dict[str, Tensor], ...]) -> Tensor:
+        """InfoNCE in both directions, averaged, summed over this process's pairs."""
+        device = next(model.parameters()).device
+        moved = [{name: value.to(device) for name, value in part.items()} for part in batch]
+        queries, documents = model(*moved)
+        all_queries, all_documents = self.collect(queries), self.collect(documents)
+        first = _rank() * len(queries) if len(all_queries) > len(queries) else 0
+        forward = info_nce(queries, all_documents, self.config.temperature, first)
+        back = info_nce(documents, all_queries, self.config.temperature, first)
+        return (forward + back) / 2 * len(queries)
+
+
+def gradient_error(encoder: SentenceEncoder, objective: Contrast, rows: int = 64) -> float:
+    """How far the distributed gradient is from the one-process gradient of the full batch.
+
+    Both are computed on a float64 copy for the first ``rows`` pairs of the first batch: once by
+    all processes through DistributedDataParallel and :func:`gather`, once by this process alone.
+
+    With several processes the last rows are left out where they can't share them equally.
+
+    Returns:
+        The relative error by norm over all trained parameters; rounding gives about 1e-15.
+    """
+    many = _grouped()
+    processes = torch.distributed.get_world_size() if many else 1
+    rows = min(rows, objective.config.batch_size) // processes * processes
+    small = copy.copy(objective)
+    small.pairs = [objective.pairs[i] for i in objective.rows(0)[:rows]]
+    small.config = replace(objective.config, batch_size=rows, neighbours=0.0)
+    alone = copy.copy(small)
+    alone.collect = lambda own: own
+
+    def gradient(objective: Contrast, rank: int, processes: int, distributed: bool) -> Tensor:
+        device = PartialState().device if many else next(encoder.parameters()).device
+        model: nn.Module = copy.deepcopy(encoder).to(device).double().eval()
+        wrapped = DistributedDataParallel(model) if distributed else model
+        batch = objective.batch(0, rank, processes)
+        (objective.loss(wrapped, batch) / objective.count(batch)).backward()
+        grads = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        return torch.cat(grads)
+
+    ours = gradient(small, _rank(), processes, many)
+    full = gradient(alone, 0, 1, False)
+    return float((ours - full).norm() / full.norm())
+
+
+def add_lora(encoder: SentenceEncoder, settings: LoraSettings) -> None:
+    """Freeze the encoder and put adapters on its backbone, in place.
+
+    Raises:
+        UserError: no module of the backbone has one of the target names.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(False)
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets)
+    )
+    try:
+        encoder.backbone = get_peft_model(encoder.backbone, config)  # type: ignore[assignment]
+    except ValueError as error:
+        raise UserError(f"LoRA targets {settings.targets}: {error}") from error
+    for name, parameter in encoder.named_parameters():
+        if name.startswith(settings.train_also):
+            parameter.requires_grad_(True)
+
+
+def merge_lora(encoder: SentenceEncoder) -> None:
+    """Add the adapters' product to the weights they sit on, in place; the adapters are gone."""
+    from peft import PeftModel
+
+    assert isinstance(encoder.backbone, PeftModel)
+    encoder.backbone = encoder.backbone.merge_and_unload()
+
+
+def train(
+    config: ContrastConfig, on_step: Callable[[Step], None] | None = None
+) -> dict[str, float]:
+    """Train and save an encoder; every process of a group calls this with the same config.
+
+    Returns:
+        gradient_error (see the function), steps, parameters trained and in all, seconds.
+
+    Raises:
+        UserError: the model or the pairs can't be read, or there are too few.
+    """
+    encoder = SentenceEncoder.load(Path(config.model))
+    torch.manual_seed(config.seed)  # adapters begin alike in every process
+    if config.lora:
+        add_lora(encoder, config.lora)
+    pairs = distinct(load_pairs(Path(config.pairs)))
+    texts = read_json(Path(config.texts)) if config.texts else [d for _, d in pairs]
+    objective = Contrast(pairs, encoder, config, texts)
+    _start_group()
+    gradient = gradient_error(encoder, objective)
+    seconds = [0.0]
+
+    def note(step: Step) -> None:
+        seconds[0] = step.seconds
+        if on_step:
+            on_step(step)
+
+    trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    steps = fit(encoder, objective, config.loop, note)
+    if config.lora:
+        merge_lora(encoder)
+    result = {
+        "gradient_error": gradient,
+        "steps": float(steps),
+        "trained": float(trained),
+        "parameters": float(sum(p.numel() for p in encoder.parameters())),
+        "processes": float(torch.distributed.get_world_size() if _grouped() else 1),
+        "seconds": seconds[0],
+    }
+    if _rank() == 0:
+        encoder.save(Path(config.output))
+        write_json(Path(config.output).with_suffix(".json"), result)
+    if _grouped():
+        torch.distributed.barrier()
+    return result
+
+
+def load_pairs(path: Path) -> list[tuple[str, str]]:
+    """Read a JSON list of [query, document].
+
+    Raises:
+        UserError: the file is not one.
+    """
+    try:
+        return [(str(query), str(document)) for query, document in read_json(path)]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is no JSON list of [query, document] pairs") from error
+
+
+def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs whose query and document are both new: two copies of one document in a batch would be
+    each other's negatives."""
+    seen: tuple[set[str], set[str]] = (set(), set())
+    kept = []
+    for query, document in pairs:
+        keys = query.casefold(), document.casefold()
+        if keys[0] not in seen[0] and keys[1] not in seen[1]:
+            kept.append((query, document))
+            seen[0].add(keys[0])
+            seen[1].add(keys[1])
+    return kept
+
+
+def save_config(config: ContrastConfig, path: Path) -> None:
+    """Write a configuration for :func:`main` to read."""
+    write_json(path, asdict(config))
+
+
+def load_config(path: Path) -> ContrastConfig:
+    """Read what :func:`save_config` wrote.
+
+    Raises:
+        UserError: the file is not such a configuration.
+    """
+    content: dict[str, Any] | None = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a JSON configuration")
+    try:
+        loop = LoopConfig(**_tuples(content.pop("loop")))
+        lora = content.pop("lora", None)
+        settings = LoraSettings(**_tuples(lora)) if lora else None
+        return ContrastConfig(**content, loop=loop, lora=settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def _grouped() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if _grouped() else 0
+
+
+def _start_group() -> None:
+    """Join the group torchrun announced, if there is one."""
+    PartialState(cpu=not torch.cuda.is_available())
+
+
+def main() -> int:
+    """Entry of each process: one line of JSON a step from process 0, for whoever watches."""
+    from groundup.lab.quiet import quiet_libraries
+
+    quiet_libraries()
+    if len(sys.argv) != 2:
+        print("usage: python -m groundup.embed.contrast CONFIG.json", file=sys.stderr)
+        return 2
+    try:
+        result = train(
+            load_config(Path(sys.argv[1])), lambda step: print(json.dumps(vars(step)), flush=True)
+        )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    finally:
+        if _grouped():
+            torch.distributed.destroy_process_group()
+    if _rank() == 0:
+        print(json.dumps(result), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

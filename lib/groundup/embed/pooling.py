@@ -1,0 +1,43 @@
+"""From one vector a token to one vector a text."""
+
+import torch
+from torch import Tensor
+
+
+def mean_pool(hidden: Tensor, mask: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean over real tokens, weighted if asked.
+
+    Args:
+        hidden: (B, T, D) token vectors.
+        mask: (B, T), nonzero at real tokens; on which side the padding stands does not matter.
+        weights: (B, T) how much each token counts. None: all alike.
+
+    Returns:
+        (B, D). A text without a real token becomes zeros.
+    """
+    share = mask.to(hidden.dtype)
+    if weights is not None:
+        share = share * weights.to(hidden.dtype)
+    total = share.sum(1, keepdim=True)
+    share = share / torch.where(total == 0, 1, total)
+    return (share.unsqueeze(1) @ hidden).squeeze(1)
+
+
+def last_token_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """The vector of the last real token: in a causal model the only one that has read it all.
+
+    Args:
+        hidden: (B, T, D).
+        mask: (B, T), nonzero at real tokens, padded on either side.
+
+    Returns:
+        (B, D).
+
+    Raises:
+        ValueError: a text has no real token.
+    """
+    if not bool(mask.bool().any(1).all()):
+        raise ValueError("every text needs a real token: a row of the mask is all zeros")
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    last = torch.where(mask.bool(), positions, -1).max(1).values
+    return hidden[torch.arange(len(hidden), device=hidden.device), last]

@@ -1,0 +1,215 @@
+"""The contrastive objective, its batches, LoRA through PEFT, and the configuration file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from groundup.embed.contrast import (
+    Contrast,
+    ContrastConfig,
+    LoraSettings,
+    add_lora,
+    gradient_error,
+    load_config,
+    merge_lora,
+    save_config,
+    train,
+)
+from groundup.embed.encoder import SentenceEncoder
+from groundup.lab.errors import UserError
+from groundup.lab.files import write_json
+from groundup.lab.loop import LoopConfig, fit
+
+
+@pytest.fixture
+def config() -> ContrastConfig:
+    loop = LoopConfig(steps=4, lr=1e-2, lr_scale={"token_weights": 2.0}, no_decay=("a", "b"))
+    return ContrastConfig("model", "pairs", "output", loop, batch_size=8, temperature=0.1)
+
+
+def test_an_epoch_shows_every_pair_once(encoder, pairs, config):
+    objective = Contrast(pairs, encoder, config)
+    first, second = ([objective.rows(3 * epoch + i) for i in range(3)] for epoch in (0, 1))
+    assert sorted(np.concatenate(first)) == list(range(24))
+    assert sorted(np.concatenate(second)) == list(range(24))
+    assert [x.tolist() for x in first] != [x.tolist() for x in second]
+    again = Contrast(pairs, encoder, config)
+    assert again.rows(4).tolist() == second[1].tolist()  # the position alone decides
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_neighbours_are_a_run_and_no_pair_comes_twice(encoder, pairs, config, share):
+    objective = Contrast(pairs, encoder, replace(config, neighbours=share))
+    for index in range(40):
+        rows = objective.rows(index).tolist()
+        assert len(set(rows)) == len(rows) == 8
+        spread, near = set(rows[: 8 - int(8 * share)]), rows[8 - int(8 * share) :]
+        step = near[0]
+        for row in near:  # consecutive, but for pairs the batch has already
+            while step % 24 in spread:
+                step += 1
+            assert row == step % 24
+            step += 1
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_the_shares_make_up_the_batch(encoder, pairs, config, processes):
+    objective = Contrast(pairs, encoder, config)
+    queries, documents = objective.batch(1, 0, 1)
+    shares = [objective.batch(1, rank, processes) for rank in range(processes)]
+    assert [objective.count(share) for share in shares] == [8 // processes] * processes
+
+    def texts(batch):
+        return [encoder.tokenizer.decode(i, skip_special_tokens=True) for i in batch["input_ids"]]
+
+    assert [text for q, _ in shares for text in texts(q)] == texts(queries)
+    assert [text for _, d in shares for text in texts(d)] == texts(documents)
+
+
+def test_the_loss_is_both_directions_summed(encoder, pairs, config):
+    objective = Contrast(pairs, encoder, config)
+    batch = objective.batch(0, 0, 1)
+    q, d = (F.normalize(v, dim=-1) for v in encoder(*batch))
+    logits, labels = q @ d.T / 0.1, torch.arange(8)
+    expected = sum(F.cross_entropy(x, labels, reduction="sum") for x in (logits, logits.T)) / 2
+    torch.testing.assert_close(objective.loss(encoder, batch), expected)
+
+
+def test_lengths_are_cut(encoder, pairs, config):
+    cut = Contrast(pairs, encoder, replace(config, query_length=5, document_length=7))
+    queries, documents = cut.batch(0, 0, 1)
+    assert queries["input_ids"].shape == (8, 5)
+    assert documents["input_ids"].shape == (8, 7)
+
+
+def test_too_few_pairs_and_unequal_shares_are_named(encoder, pairs, config):
+    with pytest.raises(UserError, match="24 pairs do not fill a batch of 25"):
+        Contrast(pairs, encoder, replace(config, batch_size=25))
+    with pytest.raises(UserError, match="3 processes cannot share a batch of 8"):
+        Contrast(pairs, encoder, config).batch(0, 0, 3)
+
+
+def test_the_gradient_check_leaves_encoder_and_objective_alone(encoder, pairs, config):
+    objective = Contrast(pairs, encoder, config)
+    assert gradient_error(encoder, objective) < 1e-12
+    assert next(encoder.parameters()).dtype == torch.float32
+    assert all(p.grad is None for p in encoder.parameters())
+    assert objective.config is config
+    assert len(objective.pairs) == 24
+
+
+def test_the_loop_trains_it(encoder, pairs, config):
+    objective = Contrast(pairs, encoder, config)
+    losses = []
+    fit(encoder, objective, replace(config.loop, steps=30), lambda step: losses.append(step.loss))
+    assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
+
+
+def test_the_loop_refuses_to_accumulate_it(encoder, pairs, config):
+    with pytest.raises(ValueError, match=r"Contrast couples the rows.*got 2"):
+        fit(encoder, Contrast(pairs, encoder, config), replace(config.loop, accumulate=2))
+
+
+def test_fresh_adapters_change_nothing(encoder, pairs):
+    texts = [query for query, _ in pairs]
+    before = encoder.encode(texts)
+    add_lora(encoder, LoraSettings(rank=2))
+    np.testing.assert_array_equal(encoder.encode(texts), before)
+
+
+def test_only_adapters_and_token_weights_train_and_merging_is_exact(encoder, pairs, config):
+    texts = [query for query, _ in pairs]
+    frozen = {name: p.detach().clone() for name, p in encoder.backbone.named_parameters()}
+    before = encoder.encode(texts)
+    add_lora(encoder, LoraSettings(rank=2, alpha=8))
+    trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
+    # 2 layers × 4 maps × (A, B), and the token weights
+    assert len(trained) == 2 * 4 * 2 + 1
+    assert all("lora_" in name or name == "token_weights" for name in trained)
+    expected = sum(
+        2 * sum(p.shape) for n, p in frozen.items() if p.dim() == 2 and n != "encoder.weight"
+    )
+    count = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    assert count == expected + len(encoder.token_weights)
+
+    fit(encoder, Contrast(pairs, encoder, config), config.loop)
+    unmerged = encoder.encode(texts)
+    assert np.abs(unmerged - before).max() > 1e-2
+    held = dict(encoder.backbone.named_parameters())
+    for name, value in frozen.items():
+        plain = f"base_model.model.{name}"
+        wrapped = plain.replace(".weight", ".base_layer.weight")
+        torch.testing.assert_close(held.get(plain, held.get(wrapped)), value, rtol=0, atol=0)
+
+    merge_lora(encoder)
+    names = {name for name, _ in encoder.backbone.named_parameters()}
+    assert names == set(frozen)
+    np.testing.assert_allclose(encoder.encode(texts), unmerged, atol=1e-5)
+
+
+def test_merged_weight_is_base_plus_scaled_product(encoder):
+    add_lora(encoder, LoraSettings(rank=2, alpha=6, targets=("wo",)))
+    layer = encoder.backbone.base_model.model.transformer_encoder[0].wo
+    torch.nn.init.normal_(layer.lora_B["default"].weight)
+    base, a, b = (
+        w.detach().clone()
+        for w in (
+            layer.base_layer.weight,
+            layer.lora_A["default"].weight,
+            layer.lora_B["default"].weight,
+        )
+    )
+    merge_lora(encoder)
+    merged = encoder.backbone.transformer_encoder[0].wo.weight
+    torch.testing.assert_close(merged, base + 6 / 2 * b @ a)
+
+
+def test_train_also_names_more_parameters(encoder):
+    add_lora(encoder, LoraSettings(rank=2, train_also=()))
+    assert not encoder.token_weights.requires_grad
+
+
+def test_wrong_targets_are_named(encoder):
+    with pytest.raises(UserError, match="q_proj"):
+        add_lora(encoder, LoraSettings(targets=("q_proj",)))
+
+
+def test_train_saves_what_it_trained(encoder, pairs, config, tmp_path):
+    encoder.save(tmp_path / "start")
+    write_json(tmp_path / "pairs.json", pairs)
+    places = {k: str(tmp_path / v) for k, v in (("model", "start"), ("output", "end"))}
+    steps = []
+    result = train(replace(config, pairs=str(tmp_path / "pairs.json"), **places), steps.append)
+    assert [step.step for step in steps] == [1, 2, 3, 4]
+    assert result["steps"] == 4
+    assert result["trained"] == result["parameters"] == sum(p.numel() for p in encoder.parameters())
+    saved = SentenceEncoder.load(tmp_path / "end")
+    assert np.abs(saved.encode(["open the file"]) - encoder.encode(["open the file"])).max() > 1e-3
+
+
+@pytest.mark.parametrize("content", [[], {"a": 1}, [["only one"]], ["abc"]])
+def test_train_names_a_wrong_pairs_file(encoder, config, tmp_path, content):
+    encoder.save(tmp_path / "start")
+    write_json(tmp_path / "pairs.json", content)
+    places = {"model": str(tmp_path / "start"), "pairs": str(tmp_path / "pairs.json")}
+    with pytest.raises(UserError, match="pairs"):
+        train(replace(config, **places))
+
+
+def test_the_configuration_survives_its_file(config, tmp_path):
+    for wanted in (config, replace(config, lora=LoraSettings(rank=3, targets=("x",)))):
+        save_config(wanted, tmp_path / "c.json")
+        assert load_config(tmp_path / "c.json") == wanted
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], {"model": "m"}, {"loop": {"steps": 1}, "tempo": 1}, {"loop": {"steps": 1, "seconds": 1}}],
+)
+def test_a_wrong_configuration_is_named(tmp_path, content):
+    write_json(tmp_path / "c.json", content)
+    with pytest.raises(UserError, match=r"c\.json"):
+        load_config(tmp_path / "c.json")
