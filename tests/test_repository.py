@@ -1,6 +1,7 @@
 """What the repository itself promises."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,10 @@ import groundup.scratch
 for module in pkgutil.iter_modules(groundup.scratch.__path__):
     importlib.import_module(f"groundup.scratch.{module.name}")
 tops = {name.partition(".")[0] for name in sys.modules}
-tops = {name for name in tops if "site-packages" in (getattr(sys.modules[name], "__file__", "") or "")}
-sys.exit(str(tops) if tops - {"numpy"} else 0)
+files = {name: getattr(sys.modules[name], "__file__", None) or "" for name in tops}
+installed = {name for name, file in files.items() if "site-packages" in file}
+sys.exit(str(installed) if installed - {"numpy"} else 0)
 """
-    import sys
-
     result = subprocess.run(
         [sys.executable, "-S", "-c", _with_site(code)], capture_output=True, text=True, check=False
     )

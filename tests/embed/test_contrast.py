@@ -7,14 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.contrast import (
     Contrast,
     ContrastConfig,
-    LoraSettings,
-    add_lora,
+    cloze,
     gradient_error,
     load_config,
-    merge_lora,
     save_config,
     train,
 )
@@ -213,3 +212,26 @@ def test_a_wrong_configuration_is_named(tmp_path, content):
     write_json(tmp_path / "c.json", content)
     with pytest.raises(UserError, match=r"c\.json"):
         load_config(tmp_path / "c.json")
+
+
+def test_cloze_passages_come_from_the_texts_alike_in_every_process(encoder, pairs, config):
+    texts = [" ".join(f"word{i} in text {n}" for i in range(20)) for n in range(3)]
+    objective = Contrast(pairs, encoder, replace(config, cloze=1.0, document_length=500), texts)
+    whole = objective.batch(3, 0, 1)
+    shares = [objective.batch(3, rank, 2) for rank in range(2)]
+    for side in (0, 1):
+        rows = [row for share in shares for row in share[side]["input_ids"].tolist()]
+        for ours, full in zip(rows, whole[side]["input_ids"].tolist(), strict=True):
+            ends = ours.index(encoder.tokenizer.sep_token_id)
+            assert ours[:ends] == full[:ends]
+    passage, rest = cloze(texts[0], np.random.default_rng(0))
+    words = texts[0].split()
+    assert len(passage.split()) + len(rest.split()) == len(words)
+    at = next(
+        i
+        for i in range(len(words))
+        if words[:i] + words[i + len(passage.split()) :] == rest.split()
+    )
+    assert words[at : at + len(passage.split())] == passage.split()
+    with pytest.raises(UserError, match="no text is long enough"):
+        Contrast(pairs, encoder, replace(config, cloze=0.5), ["too short"])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from groundup.embed.contrast import ContrastConfig, LoraSettings, save_config, train
+from groundup.embed.adapters import LoraSettings
+from groundup.embed.contrast import ContrastConfig, save_config, train
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather, offset
 from groundup.lab.files import write_json

@@ -13,14 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from groundup.embed.contrast import (
-    Contrast,
-    LoraSettings,
-    add_lora,
-    gradient_error,
-    load_config,
-    train,
-)
+from groundup.embed.adapters import LoraSettings, add_lora
+from groundup.embed.contrast import Contrast, gradient_error, load_config, train
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather, offset
 from groundup.embed.losses import info_nce

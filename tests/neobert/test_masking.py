@@ -172,6 +172,13 @@ def test_an_epoch_holds_each_text_once_and_masks_it_anew(data):
     assert hidden[0] != hidden[1]
 
 
+def test_a_batch_that_comes_again_is_masked_anew(data, tokenizer):
+    alone = MaskedText(data.rows[:8], tokenizer, batch_size=8)  # one batch is the whole epoch
+    first, second = alone.batch(0), alone.batch(1)
+    assert _texts(alone, first) == _texts(alone, second)
+    assert not torch.equal(first["labels"], second["labels"])
+
+
 def test_texts_of_like_length_share_a_batch(data):
     filled = [float(data.batch(i)["attention_mask"].double().mean()) for i in range(10)]
     random_rows = pad_rows(data.rows[:8], 0)[1].double().mean()

@@ -17,29 +17,13 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather
 from groundup.embed.losses import info_nce
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json, write_json
 from groundup.lab.loop import LoopConfig, Step, fit
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """Low-rank adapters (Hu et al., 2021, arXiv 2106.09685), through PEFT.
-
-    Attributes:
-        rank: r, the rank of each update.
-        alpha: the update is scaled by alpha / r.
-        targets: names of the modules that get an adapter.
-        train_also: prefixes of the encoder's parameters that are trained as they are.
-    """
-
-    rank: int = 32
-    alpha: int = 64
-    targets: tuple[str, ...] = ("qkv", "wo", "w12", "w3")
-    train_also: tuple[str, ...] = ("token_weights",)
 
 
 @dataclass(frozen=True)
@@ -212,36 +196,6 @@ def gradient_error(encoder: SentenceEncoder, objective: Contrast, rows: int = 64
     ours = gradient(small, _rank(), processes, many)
     full = gradient(alone, 0, 1, False)
     return float((ours - full).norm() / full.norm())
-
-
-def add_lora(encoder: SentenceEncoder, settings: LoraSettings) -> None:
-    """Freeze the encoder and put adapters on its backbone, in place.
-
-    Raises:
-        UserError: no module of the backbone has one of the target names.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    for parameter in encoder.parameters():
-        parameter.requires_grad_(False)
-    config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, target_modules=list(settings.targets)
-    )
-    try:
-        encoder.backbone = get_peft_model(encoder.backbone, config)  # type: ignore[assignment]
-    except ValueError as error:
-        raise UserError(f"LoRA targets {settings.targets}: {error}") from error
-    for name, parameter in encoder.named_parameters():
-        if name.startswith(settings.train_also):
-            parameter.requires_grad_(True)
-
-
-def merge_lora(encoder: SentenceEncoder) -> None:
-    """Add the adapters' product to the weights they sit on, in place; the adapters are gone."""
-    from peft import PeftModel
-
-    assert isinstance(encoder.backbone, PeftModel)
-    encoder.backbone = encoder.backbone.merge_and_unload()
 
 
 def train(

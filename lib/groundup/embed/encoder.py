@@ -170,8 +170,9 @@ def inverse_document_frequency(
         (V,) float32 (Spärck Jones, 1972).
     """
     counts = np.zeros(vocabulary)
-    for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]:
-        counts[np.unique(ids)] += 1
+    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    for ids in encoded:
+        counts[np.unique(np.array(ids, dtype=np.int64))] += 1
     weights = np.log((1 + len(texts)) / (1 + counts))
     weights /= weights.mean()
     weights[tokenizer.all_special_ids] = 0

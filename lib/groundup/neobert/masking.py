@@ -102,11 +102,11 @@ class MaskedText:
 
 
 def tokenize_rows(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, min_length: int = 8
 ) -> list[list[int]]:
-    """Token ids of each text, cut at ``max_length``; texts of fewer than 8 tokens are left out."""
+    """Token ids of each text, cut at ``max_length``; texts under ``min_length`` are left out."""
     encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
-    return [row for row in encoded if len(row) >= 8]
+    return [row for row in encoded if len(row) >= min_length]
 
 
 def log_frequencies(rows: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
