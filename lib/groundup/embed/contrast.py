@@ -5,8 +5,9 @@ torchrun --nproc_per_node 2 -m groundup.embed.contrast contrast.json
 
 import copy
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather
 from groundup.embed.losses import info_nce
+from groundup.embed.pairs import SHORTEST_PASSAGE, cloze, distinct, load_pairs
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json, write_json
 from groundup.lab.loop import LoopConfig, Step, fit
@@ -61,25 +63,6 @@ class ContrastConfig:
     cloze: float = 0.0
     lora: LoraSettings | None = None
     seed: int = 0
-
-
-SHORTEST_PASSAGE, LONGEST_PASSAGE = 8, 24
-"""Words of a passage; a text gives one if at least as much remains."""
-
-
-def cloze(text: str, rng: np.random.Generator) -> tuple[str, str]:
-    """A random passage of a text as the query, the text without it as the document.
-
-    Args:
-        text: at least twice :data:`SHORTEST_PASSAGE` words.
-        rng: chooses the passage.
-    """
-    words = text.split()
-    longest = min(LONGEST_PASSAGE, len(words) // 2)
-    length = int(rng.integers(SHORTEST_PASSAGE, longest + 1))
-    start = int(rng.integers(len(words) - length + 1))
-    passage, rest = words[start : start + length], words[:start] + words[start + length :]
-    return " ".join(passage), " ".join(rest)
 
 
 @dataclass
@@ -245,32 +228,6 @@ def train(
     return result
 
 
-def load_pairs(path: Path) -> list[tuple[str, str]]:
-    """Read a JSON list of [query, document].
-
-    Raises:
-        UserError: the file is not one.
-    """
-    try:
-        return [(str(query), str(document)) for query, document in read_json(path)]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is no JSON list of [query, document] pairs") from error
-
-
-def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs whose query and document are both new: two copies of one document in a batch would be
-    each other's negatives."""
-    seen: tuple[set[str], set[str]] = (set(), set())
-    kept = []
-    for query, document in pairs:
-        keys = query.casefold(), document.casefold()
-        if keys[0] not in seen[0] and keys[1] not in seen[1]:
-            kept.append((query, document))
-            seen[0].add(keys[0])
-            seen[1].add(keys[1])
-    return kept
-
-
 def save_config(config: ContrastConfig, path: Path) -> None:
     """Write a configuration for :func:`main` to read."""
     write_json(path, asdict(config))
@@ -316,6 +273,7 @@ def main() -> int:
     from groundup.lab.quiet import quiet_libraries
 
     quiet_libraries()
+    first = int(os.environ.get("RANK", "0")) == 0
     if len(sys.argv) != 2:
         print("usage: python -m groundup.embed.contrast CONFIG.json", file=sys.stderr)
         return 2
@@ -324,12 +282,13 @@ def main() -> int:
             load_config(Path(sys.argv[1])), lambda step: print(json.dumps(vars(step)), flush=True)
         )
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if first:
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     finally:
         if _grouped():
             torch.distributed.destroy_process_group()
-    if _rank() == 0:
+    if first:
         print(json.dumps(result), flush=True)
     return 0
 

@@ -47,14 +47,14 @@ class Index:
         max_length: int = 64,
         progress: Callable[[int, int], None] | None = None,
     ) -> "Index":
-        """Encode entries: name, summary and the beginning of the body.
+        """Encode entries by name and summary: what a question resembles most.
 
         Raises:
             UserError: there is nothing to index.
         """
         if not entries:
             raise UserError("nothing to search in: the corpus is empty")
-        texts = [f"{entry.name} {entry.summary} {entry.body}" for entry in entries]
+        texts = [f"{entry.name} {entry.summary}" for entry in entries]
         vectors = encoder.encode(texts, max_length, progress=progress)
         names, summaries = [e.name for e in entries], [e.summary for e in entries]
         return cls(names, summaries, vectors, max_length)

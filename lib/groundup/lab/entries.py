@@ -20,6 +20,12 @@ class Entry:
     body: str
     """The prose after it, without the summary; ``""`` where there is none."""
 
+    @property
+    def public(self) -> bool:
+        """Whether no part of the name inside its module begins with an underscore."""
+        inside = self.name.removeprefix(self.module).strip(".")
+        return not any(part.startswith("_") for part in inside.split("."))
+
 
 def unique(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """The first of entries that say the same: equal texts, or equal summary and last name."""
