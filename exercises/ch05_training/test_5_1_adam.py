@@ -1,0 +1,154 @@
+"""The checks of exercise 5.1, Adam."""
+
+from typing import Any
+
+import numpy as np
+
+from groundup.course import expect
+from groundup.course.checks import Layer, check
+
+PARTS = ("change", "first", "second")
+# With these, every number of the first two steps can be worked out on paper.
+PAPER = {"lr": 0.1, "beta1": 0.75, "beta2": 0.5, "eps": 0.0}
+
+
+def paper(own: Any, step: int) -> tuple[dict[str, Any], Any]:
+    """The inputs and the result of a step; the gradient is 2, then -2."""
+    states = {1: ([2.0], [0.0], [0.0]), 2: ([-2.0], [0.5], [2.0])}
+    gradient, first, second = (np.array(each) for each in states[step])
+    given = {"gradient": gradient, "first": first, "second": second, "step": step, **PAPER}
+    result = own.adam(gradient.copy(), first.copy(), second.copy(), step, **PAPER)
+    expect.parts(result, PARTS)
+    return given, result
+
+
+@check(Layer.SHAPES)
+def test_parts(own: Any) -> None:
+    """three arrays come back, of the gradient's shape and dtype"""
+    gradient = np.array([[1.0, -2.0, 0.5]], dtype=np.float32)
+    zeros = np.zeros_like(gradient)
+    result = own.adam(gradient, zeros, zeros.copy(), 1, 0.1)
+    expect.parts(result, PARTS, probably="The running means are the state; the caller keeps them.")
+    for name, value in zip(PARTS, result, strict=True):
+        expect.array(value, like=gradient, shape=gradient.shape, what=name)
+
+
+@check(Layer.INPUTS)
+def test_inputs_unchanged(own: Any) -> None:
+    """gradient, first and second are left as they were"""
+    gradient, first, second = np.array([2.0, -1.0]), np.array([0.5, 1.0]), np.array([2.0, 1.0])
+    with expect.unchanged(gradient=gradient, first=first, second=second):
+        own.adam(gradient, first, second, 2, 0.1)
+
+
+@check(Layer.EXAMPLE)
+def test_first_mean(own: Any) -> None:
+    """first is the running mean of the gradient"""
+    given, (_, first, _) = paper(own, 1)
+    expect.close(
+        first,
+        np.array([0.5]),
+        what="first, after one step,",
+        given=given,
+        probably="It is 0.75·0 + 0.25·2 = 0.5. If you have 2, you returned the corrected mean: "
+        "the correction is for the change alone, and the state is kept without it. If you have "
+        "1.5, beta1 weighs the gradient and not the old mean. If you have 1, you used beta2.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_second_mean(own: Any) -> None:
+    """second is the running mean of the squared gradient"""
+    given, (_, _, second) = paper(own, 1)
+    expect.close(
+        second,
+        np.array([2.0]),
+        what="second, after one step,",
+        given=given,
+        probably="It is 0.5·0 + 0.5·2² = 2. If you have 1, the gradient is not squared. If you "
+        "have 4, you returned the corrected mean.",
+    )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_first_step(own: Any) -> None:
+    """the change of step 1, worked by hand"""
+    given, (change, _, _) = paper(own, 1)
+    expect.close(
+        change,
+        np.array([-0.1]),
+        what="The change of step 1",
+        given=given,
+        probably="The corrected means are 0.5 / (1 - 0.75) = 2 and 2 / (1 - 0.5) = 4, and the "
+        "change is -0.1·2/√4. If you have -0.03536, the correction is missing. If you have "
+        "-0.1414, only first has it. If you have nan, its exponent is step - 1. If you have "
+        "-0.05, the root is missing. If you have 0.1, the minus sign is.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_second_step(own: Any) -> None:
+    """the change of step 2, worked by hand"""
+    given, (change, _, _) = paper(own, 2)
+    expect.close(
+        change,
+        np.array([1 / 70]),
+        what="The change of step 2",
+        given=given,
+        probably="The means are now 0.75·0.5 - 0.25·2 = -0.125 and 0.5·2 + 0.5·4 = 3. Corrected "
+        "they are -0.125 / (1 - 0.75²) and 3 / (1 - 0.5²) = 4. Step 1 was right, so look at the "
+        "exponent of the correction: it is the step. If you have 0.02041, it is missing.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_eps(own: Any) -> None:
+    """eps is added to the root, not under it"""
+    gradient, zeros = np.array([3.0]), np.zeros(1)
+    change, _, _ = own.adam(gradient, zeros, zeros.copy(), 1, 1.0, eps=1.0)
+    expect.close(
+        change,
+        np.array([-0.75]),
+        what="The change with a large eps",
+        given={"gradient": gradient, "step": 1, "lr": 1.0, "eps": 1.0},
+        probably="It is -3 / (√9 + 1). If you have -0.9487, eps stands under the root. If you "
+        "have -1, it is not used.",
+    )
+
+
+@check(Layer.RANDOM, points=2)
+def test_runs(own: Any) -> None:
+    """several steps in a row: the change from weighted averages"""
+    rng = np.random.default_rng(5)
+    for shape in ((1,), (3,), (2, 3)):
+        first, second = np.zeros(shape), np.zeros(shape)
+        gradients = [rng.normal(size=shape).round(1) for _ in range(4)]
+        for step, gradient in enumerate(gradients, start=1):
+            change, first, second = own.adam(gradient, first, second, step, 0.01, 0.9, 0.95)
+            # Not the recursion: averages over all gradients so far, newer ones weighing more.
+            ages = np.arange(step)[::-1]
+            mean = np.average(gradients[:step], axis=0, weights=0.9**ages)
+            square = np.average(np.square(gradients[:step]), axis=0, weights=0.95**ages)
+            expect.close(
+                change,
+                -0.01 * mean / (np.sqrt(square) + 1e-8),
+                what=f"The change of step {step}",
+                given={f"gradient {n}": g for n, g in enumerate(gradients[:step], start=1)}
+                | {"lr": 0.01, "beta1": 0.9, "beta2": 0.95},
+                probably="One step alone is right. Over several, look at what is returned as first "
+                "and second: the next step starts from them.",
+            )
+
+
+@check(Layer.STABILITY)
+def test_no_gradient(own: Any) -> None:
+    """a parameter whose gradient is always zero does not move"""
+    zeros = np.zeros(2, dtype=np.float32)
+    change, _, _ = own.adam(zeros, zeros.copy(), zeros.copy(), 1, 0.1)
+    expect.close(
+        change,
+        np.zeros(2, dtype=np.float32),
+        what="The change for a zero gradient",
+        given={"gradient": zeros, "step": 1, "lr": 0.1},
+        probably="0/0 is not a number. eps keeps the denominator above zero.",
+    )

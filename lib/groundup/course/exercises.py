@@ -1,0 +1,239 @@
+"""The catalogue of exercises, exercises/*/exercise.toml, and the command that checks them."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from groundup.course import clone
+from groundup.lab.errors import UserError
+
+HINTS = 3
+_KEYS: dict[str, type] = {
+    "id": str,
+    "name": str,
+    "title": str,
+    "targets": list,
+    "points": int,
+    "read": str,
+    "requires": list,
+    "forbidden": list,
+    "hints": list,
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function of the library that an exercise asks for.
+
+    Attributes:
+        module: such as ``groundup.scratch.optim``.
+        symbol: the function in it, or ``Class.method``.
+    """
+
+    module: str
+    symbol: str
+
+    @property
+    def name(self) -> str:
+        """What the function is called in the learner's file."""
+        return self.symbol.rpartition(".")[2]
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.symbol}"
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One entry of the catalogue.
+
+    Attributes:
+        id: chapter and number, such as ``5.1``.
+        name: what its files are called after, such as ``adam``.
+        title: what people call it.
+        targets: one function, or a forward and backward pair.
+        points: what all its checks are worth together.
+        read: where what it needs is explained: ``chapters/05_training.py: Heading``, or a source.
+        requires: ids of the exercises to solve before.
+        forbidden: dotted names that would answer the question instead of the learner.
+        hints: three, from the gentlest to the plainest.
+        root: the clone.
+        folder: the chapter's folder, such as ``ch05_training``.
+    """
+
+    id: str
+    name: str
+    title: str
+    targets: tuple[Target, ...]
+    points: int
+    read: str
+    requires: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    hints: tuple[str, ...]
+    root: Path
+    folder: str
+
+    @property
+    def stem(self) -> str:
+        """``5_1_adam``: the common part of its files' names."""
+        return f"{self.id.replace('.', '_')}_{self.name}"
+
+    @property
+    def file(self) -> Path:
+        """The stub, which the learner edits."""
+        return self.root / "exercises" / self.folder / f"ex_{self.stem}.py"
+
+    @property
+    def checks(self) -> Path:
+        """The checks, which pytest collects."""
+        return self.root / "exercises" / self.folder / f"test_{self.stem}.py"
+
+    @property
+    def solution(self) -> Path:
+        """The same file solved."""
+        return self.root / "solutions" / self.folder / f"ex_{self.stem}.py"
+
+    @property
+    def explanation(self) -> Path:
+        """The worked explanation."""
+        return self.solution.with_suffix(".md")
+
+    @property
+    def mutants(self) -> Path:
+        """The wrong versions, of all exercises of the chapter."""
+        return self.solution.with_name("mutants.py")
+
+
+def catalogue(root: Path) -> list[Exercise]:
+    """Every exercise of a clone, in the order of the course.
+
+    Args:
+        root: the clone; see :func:`groundup.course.clone.root`.
+
+    Raises:
+        UserError: an entry is wrong. The message names the file, the exercise and the fault.
+    """
+    found: dict[str, Exercise] = {}
+    for path in sorted(root.glob("exercises/*/exercise.toml")):
+        for exercise in _read(path, root):
+            if exercise.id in found:
+                raise UserError(
+                    f"exercise {exercise.id} stands twice: in exercises/"
+                    f"{found[exercise.id].folder} and in exercises/{exercise.folder}"
+                )
+            found[exercise.id] = exercise
+    for exercise in found.values():
+        if unknown := [other for other in exercise.requires if other not in found]:
+            raise UserError(f"exercise {exercise.id} requires {unknown[0]}, which does not exist")
+    return sorted(found.values(), key=lambda exercise: _order(exercise.id))
+
+
+def select(exercises: Sequence[Exercise], selection: str) -> list[Exercise]:
+    """The exercises that an id (``5.1``) or a chapter (``5``, ``ch05_training``) names.
+
+    Raises:
+        UserError: it names none; the message lists what there is.
+    """
+    chapter = re.fullmatch(r"(?:ch)?0*(\d+)", selection)
+    chosen = [
+        exercise
+        for exercise in exercises
+        if selection in (exercise.id, exercise.folder)
+        or (chapter is not None and exercise.id.split(".")[0] == chapter[1])
+    ]
+    if not chosen:
+        known = ", ".join(f"{exercise.id} ({exercise.title})" for exercise in exercises)
+        raise UserError(f"no exercise or chapter is called {selection!r}. There are: {known}")
+    return chosen
+
+
+def check(selection: str | None = None) -> int:
+    """Run pytest on what the learner wrote: the command ``groundup check``.
+
+    Args:
+        selection: an id (``5.1``), a chapter (``5``, ``ch05_training``), or None for all.
+
+    Returns:
+        The exit code: 0 if every check passed, 1 if not.
+
+    Raises:
+        UserError: outside a clone, an unknown selection, or pytest is missing.
+    """
+    root = clone.root()
+    exercises = catalogue(root)
+    chosen = exercises if selection is None else select(exercises, selection)
+    if find_spec("pytest") is None:
+        raise UserError('missing pytest: run pip install -e ".[dev]" in the clone')
+    files = [str(exercise.checks.relative_to(root)) for exercise in chosen]
+    command = [sys.executable, "-m", "pytest", *files]
+    return 1 if subprocess.run(command, cwd=root, check=False).returncode else 0
+
+
+def _order(identifier: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in identifier.split("."))
+
+
+def _read(path: Path, root: Path) -> list[Exercise]:
+    where = path.relative_to(root).as_posix()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where}: {error}") from None
+    entries = data.pop("exercise", [])
+    if data or not isinstance(entries, list) or not entries:
+        raise UserError(f"{where}: must hold [[exercise]] tables and nothing else")
+    return [
+        _entry(entry, f"{where}: exercise {entry.get('id', 'without an id')}", path, root)
+        for entry in entries
+    ]
+
+
+def _entry(entry: dict[str, Any], where: str, path: Path, root: Path) -> Exercise:
+    for key, kind in _KEYS.items():
+        if key not in entry:
+            raise UserError(f"{where}: {key} is missing")
+        if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
+            raise UserError(f"{where}: {key} must be a {kind.__name__}: got {entry[key]!r}")
+        if kind is list and not all(isinstance(item, str) and item for item in entry[key]):
+            raise UserError(f"{where}: {key} must hold text: got {entry[key]!r}")
+    if unknown := sorted(entry.keys() - _KEYS.keys()):
+        raise UserError(f"{where}: {unknown[0]} is not known. There are: {', '.join(_KEYS)}")
+    if not re.fullmatch(r"\d+\.\d+", entry["id"]):
+        raise UserError(f'{where}: id must be chapter and number, such as "5.1"')
+    chapter = f"{int(entry['id'].split('.')[0]):02d}"
+    if not path.parent.name.startswith(f"ch{chapter}_"):
+        raise UserError(f"{where}: it belongs into a folder named ch{chapter}_…")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", entry["name"]):
+        raise UserError(f"{where}: name must be lower-case words with _: got {entry['name']!r}")
+    if len(entry["hints"]) != HINTS:
+        raise UserError(f"{where}: hints must be {HINTS}: got {len(entry['hints'])}")
+    if entry["points"] < 1:
+        raise UserError(f"{where}: points must be positive: got {entry['points']}")
+    if not entry["targets"]:
+        raise UserError(
+            f"{where}: targets must name a function, such as groundup.scratch.optim:adam"
+        )
+    targets = []
+    for text in entry["targets"]:
+        match = re.fullmatch(r"(groundup(?:\.\w+)+):(\w+(?:\.\w+)*)", text)
+        if match is None:
+            raise UserError(f"{where}: a target is written groundup.module:function: got {text!r}")
+        targets.append(Target(match[1], match[2]))
+    return Exercise(
+        id=entry["id"],
+        name=entry["name"],
+        title=entry["title"],
+        targets=tuple(targets),
+        points=entry["points"],
+        read=entry["read"],
+        requires=tuple(entry["requires"]),
+        forbidden=tuple(entry["forbidden"]),
+        hints=tuple(entry["hints"]),
+        root=root,
+        folder=path.parent.name,
+    )

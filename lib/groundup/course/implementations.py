@@ -1,0 +1,191 @@
+"""The versions of an exercise that can be checked: the learner's, stub, solution and mutants."""
+
+import ast
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from groundup.course.checks import CheckFailure
+from groundup.course.exercises import Exercise
+from groundup.course.generate import parameters, stub_text
+from groundup.lab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong version of one function, as people really write it.
+
+    Attributes:
+        exercise: the id, such as ``5.1``.
+        replaces: the function's name in the exercise.
+        name: of the mutant.
+        diagnosis: what is wrong in it, a sentence.
+        function: the wrong version.
+    """
+
+    exercise: str
+    replaces: str
+    name: str
+    diagnosis: str
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """Functions that the checks can be run on.
+
+    Attributes:
+        functions: holds each by its name.
+        file: where they were written.
+    """
+
+    functions: SimpleNamespace
+    file: Path
+
+
+def mutant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Mutant]:
+    """Make a function in a ``mutants.py`` a mutant; its docstring is the diagnosis.
+
+    Args:
+        exercise: the id, such as ``5.1``.
+        replaces: the function's name in the exercise; the others stay right.
+
+    Raises:
+        ValueError: the function has no docstring.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Mutant:
+        diagnosis = " ".join((function.__doc__ or "").split())
+        if not diagnosis:
+            raise ValueError(f"the mutant {function.__name__} needs a docstring: the diagnosis")
+        return Mutant(exercise, replaces, function.__name__, diagnosis, function)
+
+    return wrap
+
+
+def mutants(exercise: Exercise) -> dict[str, Mutant]:
+    """The mutants of an exercise, by name."""
+    path = exercise.mutants
+    module = _execute(path.read_text(encoding="utf-8"), path, f"mutants_of_{exercise.folder}")
+    found = (value for value in vars(module).values() if isinstance(value, Mutant))
+    return {each.name: each for each in found if each.exercise == exercise.id}
+
+
+def load(exercise: Exercise, which: str = "") -> Implementation:
+    """Load one version of an exercise.
+
+    Args:
+        exercise: of the catalogue.
+        which: empty for the learner's file; ``stub`` as generated, ``solution``, ``mutant:NAME``.
+
+    Raises:
+        UserError: there is no such version.
+        CheckFailure: the file can't be used: a syntax error, a missing function.
+    """
+    kind, _, name = which.partition(":")
+    if which == "stub":
+        return _functions(exercise, exercise.file, stub_text(exercise))
+    if which not in ("", "solution") and kind != "mutant":
+        raise UserError(f"--impl must be stub, solution or mutant:NAME: got {which!r}")
+    path = exercise.solution if which else exercise.file
+    if not path.is_file():
+        where = path.relative_to(exercise.root)
+        raise CheckFailure(f"There is no {where}. Run groundup course build to get it.")
+    own = _functions(exercise, path, path.read_text(encoding="utf-8"))
+    if kind != "mutant":
+        return own
+    known = mutants(exercise)
+    if name not in known:
+        raise UserError(
+            f"exercise {exercise.id} has no mutant {name!r}. There are: {', '.join(known)}"
+        )
+    vars(own.functions)[known[name].replaces] = known[name].function
+    return Implementation(own.functions, exercise.mutants)
+
+
+def _functions(exercise: Exercise, path: Path, text: str) -> Implementation:
+    where = path.relative_to(exercise.root)
+    try:
+        names = _dotted_names(ast.parse(text))
+        module = _execute(text, path, f"exercise_{exercise.stem}")
+    except SyntaxError as error:
+        line = (error.text or "").rstrip()
+        mark = " " * ((error.offset or 1) - 1) + "^"
+        detail = f"{line}\n{mark}".strip("\n") if line else ""
+        raise CheckFailure(f"{where}, line {error.lineno}: {error.msg}.", detail) from None
+    except (Exception, SystemExit) as error:
+        raise CheckFailure(f"{where} can't be read. {raised(error, path)}") from None
+    for banned in (*exercise.forbidden, *(f"{t.module}.{t.symbol}" for t in exercise.targets)):
+        if any(f"{name}.".startswith(f"{banned}.") for name in names):
+            raise CheckFailure(f"{where} uses {banned}, which is what you are asked to write.")
+    functions = {}
+    for name, wanted in parameters(exercise).items():
+        function = getattr(module, name, None)
+        if not callable(function):
+            raise CheckFailure(f"{where} has no function {name}.")
+        if (taken := tuple(inspect.signature(function).parameters)) != wanted:
+            says = f"{name} must take ({', '.join(wanted)}): yours takes ({', '.join(taken)})."
+            raise CheckFailure(says)
+        functions[name] = function
+    return Implementation(SimpleNamespace(**functions), path)
+
+
+def missing_packages(path: Path) -> list[str]:
+    """The packages that a Python file imports at its top and that are not installed."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return sorted(name for name in names if find_spec(name) is None)
+
+
+def raised(error: BaseException, path: Path) -> str:
+    """An exception in words, with the last line of the file that it passed through."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = [
+        each for each in traceback.extract_tb(error.__traceback__) if each.filename == str(path)
+    ]
+    return f"{path.name}, line {frames[-1].lineno}: {text}" if frames else text
+
+
+def _execute(text: str, path: Path, name: str) -> ModuleType:
+    """Run a file as a module. It is read each time: no cache can be older than the file."""
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module
+    exec(compile(text, str(path), "exec"), vars(module))
+    return module
+
+
+def _dotted_names(tree: ast.Module) -> set[str]:
+    """What a file names, in full: ``import a.b as c`` and ``c.d`` give ``a.b`` and ``a.b.d``."""
+    known: dict[str, str] = {}
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                whole = alias.name if alias.asname else alias.name.split(".")[0]
+                known[alias.asname or whole] = whole
+                names.add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                known[alias.asname or alias.name] = whole
+                names.add(whole)
+    for node in ast.walk(tree):
+        attributes: list[str] = []
+        inner: ast.AST = node
+        while isinstance(inner, ast.Attribute):
+            attributes.insert(0, inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name) and inner.id in known:
+            names.add(".".join([known[inner.id], *attributes]))
+    return names

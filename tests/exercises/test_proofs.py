@@ -1,0 +1,150 @@
+"""The exercises themselves, proved: each check can fail, and each wrong version does."""
+
+import re
+from functools import cache
+
+import pytest
+
+from groundup.course import clone
+from groundup.course.checks import Layer
+from groundup.course.exercises import Exercise, catalogue
+from groundup.course.generate import solution_text
+from groundup.course.implementations import load, mutants
+from groundup.course.results import Result, section
+from groundup.course.run import Outcome, Verdict, load_checks, run_checks
+
+ROOT = clone.root()
+EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}
+MUTANTS = [(id, name) for id, exercise in EXERCISES.items() for name in mutants(exercise)]
+CLAIM = re.compile(
+    r"[Ii]f you have (?P<values>nan|-?[\d.]*\d(?: or -?[\d.]*\d)?)(?: at (?P<at>\[[^]]*\]))?"
+)
+
+
+@cache
+def outcomes(id: str, which: str) -> list[Outcome]:
+    return run_checks(load_checks(EXERCISES[id]), load(EXERCISES[id], which))
+
+
+def failed(id: str, which: str) -> set[str]:
+    return {o.check.name for o in outcomes(id, which) if o.verdict is not Verdict.PASSED}
+
+
+def named(exercise: Exercise) -> str:
+    return exercise.id
+
+
+every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=named)
+
+
+@every_exercise
+def test_solution_passes_every_check(exercise: Exercise) -> None:
+    wrong = [o for o in outcomes(exercise.id, "solution") if o.verdict is not Verdict.PASSED]
+    assert not wrong, "\n".join(o.message for o in wrong)
+
+
+@every_exercise
+def test_stub_says_that_it_is_not_written(exercise: Exercise) -> None:
+    for outcome in outcomes(exercise.id, "stub"):
+        assert outcome.verdict is Verdict.NOT_WRITTEN
+        place = rf"ex_{exercise.stem}\.py, line \d+: {re.escape(exercise.id)}"
+        assert re.fullmatch(place, outcome.message)
+
+
+@pytest.mark.parametrize(("id", "name"), MUTANTS)
+def test_checks_reject_the_mutant(id: str, name: str) -> None:
+    assert failed(id, f"mutant:{name}"), mutants(EXERCISES[id])[name].diagnosis
+
+
+@every_exercise
+def test_every_check_rejects_a_mutant(exercise: Exercise) -> None:
+    rejecting = set().union(*(failed(exercise.id, f"mutant:{name}") for name in mutants(exercise)))
+    assert {check.name for check in load_checks(exercise)} == rejecting
+
+
+@every_exercise
+def test_there_are_mutants_of_every_function(exercise: Exercise) -> None:
+    found = mutants(exercise).values()
+    assert len(found) >= 5
+    assert {each.replaces for each in found} == {target.name for target in exercise.targets}
+
+
+@every_exercise
+def test_every_mutant_in_the_folder_belongs_to_an_exercise(exercise: Exercise) -> None:
+    text = exercise.mutants.read_text(encoding="utf-8")
+    here = [other for other in EXERCISES.values() if other.mutants == exercise.mutants]
+    assert text.count("@mutant(") == sum(len(mutants(other)) for other in here)
+
+
+@every_exercise
+def test_a_failure_names_only_values_that_a_mutant_gives(exercise: Exercise) -> None:
+    """'If you have 0.415, …' is a number in prose: some wrong version must really give it."""
+    claims: dict[str, set[tuple[str, str]]] = {}
+    received: dict[str, list[str]] = {}
+    for name in mutants(exercise):
+        for outcome in outcomes(exercise.id, f"mutant:{name}"):
+            text = " ".join(outcome.message.split())
+            received.setdefault(outcome.check.name, []).append(text)
+            for claim in CLAIM.finditer(text):
+                for value in claim["values"].split(" or "):
+                    claims.setdefault(outcome.check.name, set()).add((value, claim["at"] or ""))
+    for check, values in claims.items():
+        for value, at in values:
+            place = rf"first difference at {re.escape(at)}: " if at else ""
+            found = [re.search(rf"{place}received (\S+),", text) for text in received[check]]
+            given = [float(match[1]) for match in found if match]
+            close = pytest.approx(float(value), rel=1e-3, nan_ok=True)
+            assert any(each == close for each in given), f"{check} speaks of {value} {at}: {given}"
+
+
+def test_failure_shown_to_learners_is_the_real_one() -> None:
+    whole = outcomes("5.1", "mutant:no_bias_correction")
+    first = next(n for n, o in enumerate(whole) if o.verdict is Verdict.FAILED)
+    text = section(Result(EXERCISES["5.1"], whole[: first + 1]))
+    assert f"```text\n{text}```" in (ROOT / "docs/learn/exercises.md").read_text(encoding="utf-8")
+
+
+@every_exercise
+def test_points_add_up(exercise: Exercise) -> None:
+    assert sum(check.points for check in load_checks(exercise)) == exercise.points
+
+
+@every_exercise
+def test_checks_look_at_shapes_inputs_and_an_example(exercise: Exercise) -> None:
+    layers = {check.layer for check in load_checks(exercise)}
+    assert {Layer.SHAPES, Layer.INPUTS, Layer.EXAMPLE, Layer.RANDOM} <= layers
+
+
+@every_exercise
+def test_a_report_fits_a_terminal(exercise: Exercise) -> None:
+    assert all(len(check.title) <= 64 for check in load_checks(exercise))
+
+
+@every_exercise
+def test_solution_is_what_the_library_says(exercise: Exercise) -> None:
+    assert exercise.solution.read_text(encoding="utf-8") == solution_text(exercise)
+
+
+@every_exercise
+def test_explanation_is_of_this_exercise(exercise: Exercise) -> None:
+    first = exercise.explanation.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith(f"# {exercise.id} ")
+
+
+@every_exercise
+def test_section_to_read_exists(exercise: Exercise) -> None:
+    path, _, heading = exercise.read.partition(": ")
+    if path.startswith("chapters/"):
+        lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        headings = {line.lstrip("# ") for line in lines if re.match(r"# #+ ", line)}
+        assert heading in headings
+    else:
+        assert re.search(r"arXiv \d{4}\.\d{5}", exercise.read), "name a section or a source"
+
+
+@every_exercise
+def test_no_file_is_left_over(exercise: Exercise) -> None:
+    here = [other for other in EXERCISES.values() if other.folder == exercise.folder]
+    checks = {other.checks for other in here}
+    assert set(exercise.checks.parent.glob("test_*.py")) == checks
+    assert set(exercise.solution.parent.glob("*.md")) == {other.explanation for other in here}
