@@ -1,0 +1,728 @@
+# %% [markdown]
+# # NeoBERT
+#
+# How are the parts proportioned into a model one can share?
+#
+# You have every part now. Attention mixes positions, a gated network works on each position by itself, norms keep the numbers in range, rotations tell the model how far apart two tokens stand. What is left are decisions: how wide, how deep, how many heads, and in which order the numbers lie in the file. The first decisions settle what the model costs. The last one settles whether anyone else can use it.
+#
+# NeoBERT (Le Breton et al., 2025)[^neobert] is one published set of answers. It is an *encoder*: it reads a text in both directions and returns one vector for each token. The weights that its authors shared are 172 named tables of numbers. This chapter builds the class that those tables fit, counts its 245,136,954 parameters by hand, and shows that the fit of the shapes is not enough.
+#
+# The symbols are those of the whole course: $B$ sequences in a batch, $T$ tokens in each, width $D$, $H$ heads of width $K$, and a vocabulary of $V$ tokens. $L$ is the number of layers and $F$ the hidden width of the feed-forward network.
+
+# %% Imports tags=["hide"]
+import json
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+import transformers
+from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
+
+from groundup.lab.corpus import read_packages
+from groundup.lab.loop import LoopConfig, fit
+from groundup.lab.plot import COLOURS, figure, show
+from groundup.neobert import modeling
+from groundup.neobert.attention import attention, split_qkv
+from groundup.neobert.auto import register
+from groundup.neobert.configuration import NeoBERTConfig
+from groundup.neobert.masking import (
+    MaskedText,
+    log_frequencies,
+    masked_loss,
+    tokenize_rows,
+    unigram_loss,
+)
+from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTLayer, NeoBERTModel
+from groundup.neobert.parity import LIMIT, layer_parity
+from groundup.neobert.rope import rope_tables, rotate_pairs
+from groundup.neobert.tokenizer import train_tokenizer
+
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+torch.manual_seed(0)
+
+# %% [markdown]
+# ## One row, two ways to cut it
+#
+# Attention needs three vectors for each token and head: a query, a key and a value. Three matrices could make them. In practice one matrix makes them all, because one large product keeps the processor busier than three small ones. This is called a *fused projection*, and its result is a row of $3HK$ numbers for each token.
+#
+# A row of numbers does not say which of them is a query. Take two heads of width two, $H=2$ and $K=2$. Each token then has a row of twelve numbers, in six pieces of two. Here are the rows of two tokens:
+#
+# | | piece 1 | piece 2 | piece 3 | piece 4 | piece 5 | piece 6 |
+# |:--|:-:|:-:|:-:|:-:|:-:|:-:|
+# | token 1 | 1 0 | 0 1 | 5 6 | 0 2 | 2 0 | 7 8 |
+# | token 2 | 0 1 | 1 0 | 1 2 | 2 0 | 0 2 | 3 4 |
+#
+# **Head by head.** Head 0 owns the first half of the row: its query, then its key, then its value. Head 1 owns the second half. So the queries of head 0 are $(1,0)$ and $(0,1)$, its keys are $(0,1)$ and $(1,0)$, its values are $(5,6)$ and $(1,2)$.
+#
+# **In thirds.** The first third of the row holds the queries of all heads, the second third all keys, the last third all values. Now the queries of head 0 are still $(1,0)$ and $(0,1)$. But its keys are $(5,6)$ and $(1,2)$, which a moment ago were values, and its values are $(2,0)$ and $(0,2)$, which were keys of the other head.
+#
+# Follow token 1 through head 0, with positions left out. Cut head by head, its query $(1,0)$ meets the keys $(0,1)$ and $(1,0)$ with scores 0 and 1. Divided by $\sqrt K=\sqrt 2$ they are 0 and 0.7071, and the softmax turns them into shares:
+#
+# $$
+# \frac{1}{1+e^{0.7071}} = 0.3302, \qquad \frac{e^{0.7071}}{1+e^{0.7071}} = 0.6698 .
+# $$
+#
+# The head returns $0.3302\,(5,6) + 0.6698\,(1,2) = (2.321, 3.321)$.
+#
+# Cut in thirds, the same query meets $(5,6)$ and $(1,2)$ with scores 5 and 1. Divided by $\sqrt 2$, their difference is 2.8284, the shares are 0.9442 and 0.0558, and the head returns $0.9442\,(2,0) + 0.0558\,(0,2) = (1.888, 0.112)$. Nothing about this result looks broken. Two shares that sum to one, two numbers of ordinary size.
+#
+# The library's functions give the same numbers. `split_in_thirds` is the wrong idea, kept here as code so that you can see what it does.
+
+
+# %%
+def split_in_thirds(qkv, heads):
+    """The plain cut: all queries, then all keys, then all values. Wrong for these weights."""
+    return tuple(part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in qkv.chunk(3, dim=-1))
+
+
+rows = torch.tensor(
+    [[[1, 0, 0, 1, 5, 6, 0, 2, 2, 0, 7, 8], [0, 1, 1, 0, 1, 2, 2, 0, 0, 2, 3, 4]]],
+    dtype=torch.float64,
+)  # (B, T, 3HK) = (1, 2, 12)
+
+by_hand = {"head by head": [2.3209, 3.3209], "in thirds": [1.8884, 0.1116]}
+for name, cut in (("head by head", split_qkv), ("in thirds", split_in_thirds)):
+    q, k, v = cut(rows, 2)
+    mixed = attention(q, k, v)  # (B, T, HK), the heads side by side
+    print(f"{name:12}  head 0: keys {k[0, 0].tolist()}, values {v[0, 0].tolist()}")
+    print(f"{'':12}  token 1, head 0 returns {mixed[0, 0, :2].round(decimals=4).tolist()}")
+    assert q.shape == k.shape == v.shape == (1, 2, 2, 2)
+    torch.testing.assert_close(mixed[0, 0, :2].tolist(), by_hand[name], rtol=0, atol=1e-4)
+
+# %% [markdown]
+# Both cuts return tensors of the same shape, $(B, H, T, K)$. No error can be raised, because no rule of shapes is broken.
+#
+# How much of the wrong cut is right by luck? In general there are $3H$ pieces. Read head by head, head $h$ finds its query, key and value at pieces $3h$, $3h+1$ and $3h+2$. Read in thirds, it looks at $h$, $H+h$ and $2H+h$. The queries agree where $3h=h$, so for head 0 alone. The values agree where $3h+2=2H+h$, so for head $H-1$ alone. The keys agree where $2h=H-1$, which no head of an even number satisfies. The published model has 12 heads: 2 of 36 pieces are read rightly.
+
+# %% The figure's code tags=["hide"]
+heads = 12
+pieces = torch.arange(3 * heads).view(1, 1, -1)  # one column a piece, K = 1
+fig, axes = figure(height=2.0)
+right_pieces = 0
+for y, cut in enumerate((split_in_thirds, split_qkv)):
+    for kind, (part, letter) in enumerate(zip(cut(pieces, heads), "qkv", strict=True)):
+        for head, place in enumerate(part[0, :, 0, 0].tolist()):
+            axes.barh(y, 1, left=place, height=0.8, color=COLOURS[kind], edgecolor="white", lw=0.6)
+            axes.text(
+                place + 0.5,
+                y,
+                f"{letter}\n{head}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="#111",
+            )
+            right_pieces += y == 0 and place == 3 * head + kind
+axes.set(yticks=[0, 1], yticklabels=["in thirds", "head by head"], xlim=(0, 36))
+axes.set(xlabel="piece of the fused row (64 columns each, published model)", xticks=range(0, 37, 6))
+for side in ("left", "bottom"):
+    axes.spines[side].set_visible(False)
+print(f"pieces that both cuts read alike: {right_pieces} of {3 * heads}")
+assert right_pieces == 2
+show(
+    fig,
+    "layout",
+    "One row of 2,304 numbers, read in two ways: q, k or v, and the head it belongs to. Only q0 and v11 agree.",
+)
+
+# %% [markdown]
+# The published weights are laid out head by head. The function that reads them so is three lines long, and it is yours to write.
+#
+# !!! example "Exercise 11.1: cut the fused projection"
+#     Write `split_qkv` in `exercises/ch11_neobert`. Given $(B, T, 3HK)$ it returns query, key and value, each $(B, H, T, K)$, and a `ValueError` for a width that does not divide. Run
+#
+#     ```text
+#     pytest exercises/ch11_neobert
+#     ```
+#
+#     The checks try your function on a row small enough to follow on paper, then on random ones, and name the layout that yours resembles when it is another.
+#
+# The library's own version, for when you are done:
+#
+# ::: source groundup.neobert.attention:split_qkv folded
+#
+# ## One layer, end to end
+#
+# A *layer* changes each token's vector twice, and both times by adding something to it. First attention reads from the other tokens; then the feed-forward network works on each token alone. What is added to is called the *residual stream*, and a norm stands before each reading of it, so that the stream itself is never rescaled:
+#
+# $$
+# x \leftarrow x + W_o\,\mathrm{attention}(\mathrm{norm}(x)), \qquad
+# x \leftarrow x + W_3\bigl(\mathrm{silu}(W_1 n) \odot W_2 n\bigr) \quad\text{with } n = \mathrm{norm}(x).
+# $$
+#
+# Here is the class. `w12` is a fused projection too: $W_1$ above $W_2$ in one matrix, the gate first. The argument `places` serves padded batches: everything but the mixing works on each token alone, so the layer leaves the padding out of it.
+#
+# ::: source groundup.neobert.modeling:NeoBERTLayer
+#
+# ::: source groundup.neobert.modeling:SwiGLU folded
+#
+# Run it step by step at the published width and print each shape. The batch is two sequences of 16 tokens.
+
+# %%
+config = NeoBERTConfig()  # the defaults are the published model
+layer = NeoBERTLayer(config)
+x = torch.randn(2, 16, config.hidden_size)
+cos, sin = rope_tables(16, config.head_dim, config.rope_theta, x.device, x.dtype)
+
+
+def report(name, tensor):
+    print(f"{name:34} {tuple(tensor.shape)}")
+    return tensor
+
+
+with torch.no_grad():
+    report("x, the residual stream", x)
+    normal = layer.attention_norm(x)
+    fused = report("qkv, the fused row", layer.qkv(normal))
+    q, k, v = split_qkv(fused, layer.heads)
+    report("q, and k and v alike", q)
+    q, k = rotate_pairs(q, cos, sin), rotate_pairs(k, cos, sin)
+    report("scores q·k, one matrix a head", q @ k.mT)
+    mixed = report("mixed values, heads side by side", attention(q, k, v))
+    x1 = x + report("wo, back into the stream", layer.wo(mixed))
+    gate, value = report("w12, gate and value", layer.ffn.w12(layer.ffn_norm(x1))).chunk(2, dim=-1)
+    report("silu(gate) · value", gate)
+    x2 = report("x after both sums", x1 + layer.ffn.w3(torch.nn.functional.silu(gate) * value))
+    assert torch.equal(x2, layer(x, cos, sin, None))
+print("the steps and the layer agree, bit for bit")
+
+# %% [markdown]
+# The scores are the one tensor that grows with $T^2$. The fused attention kernel of the last chapter never stores them; they are written out here only to show their shape.
+#
+# ## The same layer, in NumPy
+#
+# Part I built this layer once before, with every backward pass derived by hand: [modern_block][groundup.scratch.modern.modern_block] and [modern_block_backward][groundup.scratch.modern.modern_block_backward]. If both are right, they are equal. [layer_parity][groundup.neobert.parity.layer_parity] gives both the same random weights and the same padded batch in float64. It compares the output and the gradient of every tensor. The measure is the norm of the difference divided by the norm of the values. The limit is $10^{-10}$: far above what rounding leaves, and far below what a wrong formula would.
+#
+# ::: source groundup.scratch.modern:modern_block folded
+
+# %%
+rungs = layer_parity(np.random.default_rng(0))
+print(f"{'tensor':26} relative error")
+for rung in rungs:
+    print(f"{rung.tensor:26} {rung.error:.1e}")
+    assert rung.equal, rung
+print(f"all {len(rungs)} within {LIMIT:.0e}")
+
+# %% [markdown]
+# So nothing in the torch layer is new. Part I derived each of these gradients on paper.
+#
+# ## 245,136,954 parameters
+#
+# A *parameter* is a number that training may change. A linear map from $m$ to $n$ numbers without a bias holds $mn$ of them. NeoBERT has no biases but one, so the count is a sum of products. Do it on paper first: $D=768$, $L=28$, $V=30{,}522$.
+#
+# The feed-forward width needs a rule. A network with a gate has three matrices where the older one had two. To spend the same number of parameters, Shazeer (2020)[^swiglu] makes its hidden width two thirds as wide. The configuration says 3,072, so $F = \tfrac23\cdot 3072 = 2048$ (rounded up to a multiple of 8 where it does not come out even).
+#
+# | Part | Shape | Parameters |
+# |:--|:--|--:|
+# | `qkv` | $3D \times D = 2304 \times 768$ | 1,769,472 |
+# | `wo` | $D \times D = 768 \times 768$ | 589,824 |
+# | `w12` | $2F \times D = 4096 \times 768$ | 3,145,728 |
+# | `w3` | $D \times F = 768 \times 2048$ | 1,572,864 |
+# | two norms | $2 \times 768$ | 1,536 |
+# | **one layer** | | **7,079,424** |
+# | 28 layers | $28 \times 7{,}079{,}424$ | 198,223,872 |
+# | token embedding | $V \times D = 30522 \times 768$ | 23,440,896 |
+# | final norm | $768$ | 768 |
+# | **encoder** | | **221,665,536** |
+# | decoder, its matrix | $V \times D$ | 23,440,896 |
+# | decoder, its bias | $V$ | 30,522 |
+# | **all** | | **245,136,954** |
+#
+# Three things are worth reading off. Attention costs $4D^2$ a layer and the feed-forward network $3DF = 8D^2$, so two thirds of a layer are feed-forward. A layer is close to $12D^2$, a rule to remember. And the two tables of the vocabulary together hold almost a fifth of the model.
+#
+# The *decoder* is the linear map from a token's vector to one score for each entry of the vocabulary. Many models *tie* it to the embedding: one matrix serves as both. NeoBERT does not, so it pays for both.
+#
+# Now by code. A *meta device* tensor has a shape and no contents, so the whole model fits in no memory and is built at once.
+
+# %%
+with torch.device("meta"):
+    published = NeoBERTForMaskedLM(NeoBERTConfig())
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+D, L, V, F = 768, 28, 30_522, 2_048
+one_layer = 3 * D * D + D * D + 2 * F * D + D * F + 2 * D
+encoder = L * one_layer + V * D + D
+everything = encoder + V * D + V
+
+blocks = published.model.transformer_encoder
+print(f"one layer {count(blocks[0]):>15,}")
+print(f"28 layers {count(blocks):>15,}")
+print(f"encoder   {count(published.model):>15,}")
+print(f"decoder   {count(published.decoder):>15,}")
+print(f"all       {count(published):>15,}")
+print(f"in float32, 4 bytes each: {4 * count(published) / 1e9:.3f} GB")
+print(f"share of feed-forward in a layer: {count(blocks[0].ffn) / count(blocks[0]):.1%}")
+print(f"share of the two vocabulary tables: {2 * V * D / everything:.1%}")
+assert count(blocks[0]) == one_layer == 7_079_424
+assert count(published.model) == encoder == 221_665_536
+assert count(published) == everything == 245_136_954
+
+# %% [markdown]
+# ## Deep or wide?
+#
+# A layer holds about $12D^2$ parameters, so $L$ layers hold $12LD^2$. You can keep this product and move along it: half the width buys four times the depth. What changes?
+#
+# Count the work. A *FLOP* is one multiplication or one addition of two numbers. A matrix of $n$ parameters does one of each per parameter and token: $2n$ FLOPs a token. At equal parameters, this part is the same for every shape. Attention adds the scores and the mixture. Each token's query meets $T$ keys of $K$ numbers in each of $H$ heads, which is $2THK = 2TD$ FLOPs; mixing the values is as much again. Over all layers:
+#
+# $$
+# \text{FLOPs a token} = \underbrace{2\cdot 12LD^2}_{\text{weights}} + \underbrace{4LTD}_{\text{attention}} .
+# $$
+#
+# With $LD^2$ held constant, $LD$ is that constant divided by $D$. So the narrower model pays more for long texts. torch can count the FLOPs of the products that really run, on the meta device too, and the formula must agree with it.
+
+# %%
+shapes = [(112, 384), (63, 512), (28, 768), (12, 1152), (7, 1536)]  # layers, width
+
+
+def weight_flops(layers, width):
+    hidden = NeoBERTConfig(
+        hidden_size=width, intermediate_size=4 * width, num_attention_heads=width // 64
+    ).swiglu_size
+    return 2 * layers * (4 * width * width + 3 * width * hidden)
+
+
+def attention_flops(layers, width, length):
+    return 4 * layers * length * width
+
+
+def counted_flops(layers, width, length):
+    shape = NeoBERTConfig(
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        intermediate_size=4 * width,
+    )
+    with torch.device("meta"):
+        encoder = NeoBERTModel(shape)
+        ids = torch.zeros(1, length, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        encoder(ids)
+    return (
+        counter.get_total_flops() / length,
+        count(encoder.transformer_encoder),
+        count(encoder.encoder),
+    )
+
+
+print("layers × width   blocks (M)   one vocabulary table (M)   MFLOP a token at T=128, 1024, 4096")
+for layers, width in shapes:
+    costs = []
+    for length in (128, 1024, 4096):
+        measured, in_blocks, in_table = counted_flops(layers, width, length)
+        assert measured == weight_flops(layers, width) + attention_flops(layers, width, length)
+        costs.append(measured / 1e6)
+    assert abs(in_blocks / 198_223_872 - 1) < 0.04  # equal, as far as whole layers allow
+    numbers = "".join(f"{cost:9.0f}" for cost in costs)
+    print(f"{layers:6} × {width:<5} {in_blocks / 1e6:13.1f} {in_table / 1e6:21.1f}      {numbers}")
+
+# %% The figure's code tags=["hide"]
+lengths = np.geomspace(64, 8192, 40)
+fig, axes = figure(height=3.4)
+for layers, width in shapes:
+    total = [
+        (weight_flops(layers, width) + attention_flops(layers, width, t)) / 1e6 for t in lengths
+    ]
+    published_shape = (layers, width) == (28, 768)
+    axes.plot(lengths, total, label=f"{layers} × {width}", lw=3 if published_shape else 1.6, ls="-")
+axes.axvline(4096, lw=1, ls=":", color="black")
+axes.text(3900, 1500, "NeoBERT's longest text", ha="right", va="top", fontsize=9)
+axes.set_xscale("log", base=2)
+axes.set(xlabel="length of the text (tokens)", ylabel="MFLOP a token, forward", ylim=(0, 1600))
+axes.set_xticks([64, 256, 1024, 4096, 8192], ["64", "256", "1024", "4096", "8192"])
+axes.legend(title="layers × width", frameon=False, loc="upper left")
+show(
+    fig,
+    "depth_width",
+    "Five shapes with the same number of parameters in their layers. On short texts they cost nearly the same; on long ones the deep and narrow pay for their depth in attention.",
+)
+
+# %% [markdown]
+# Work is one cost, waiting is another. The layers of a model run one after the other, and each is a row of small steps that begin only when the last has ended. Four times the layers are four times the steps. Here is what that does on the machine that ran this page: two small shapes with the same parameters and short texts, so that the counted work is nearly the same.
+
+# %%
+pair = [(4, 384), (16, 192)]
+encoders = []
+for layers, width in pair:
+    shape = {"num_hidden_layers": layers, "hidden_size": width, "num_attention_heads": width // 64}
+    encoders.append(
+        NeoBERTModel(NeoBERTConfig(vocab_size=1000, intermediate_size=4 * width, **shape)).eval()
+    )
+ids = torch.randint(0, 1000, (4, 128))
+times = [[], []]
+with torch.no_grad():
+    for _ in range(6):  # in turn, so that a busy moment meets both; the first round warms up
+        for encoder, taken in zip(encoders, times, strict=True):
+            start = time.perf_counter()
+            encoder(ids)
+            taken.append(time.perf_counter() - start)
+for (layers, width), encoder, taken in zip(pair, encoders, times, strict=True):
+    work = 4 * 128 * (weight_flops(layers, width) + attention_flops(layers, width, 128)) / 1e9
+    median = 1000 * float(np.median(taken[1:]))
+    print(
+        f"{layers:2} layers × {width}: {count(encoder.transformer_encoder):,} parameters in layers, {work:.2f} GFLOP, {median:.0f} ms"
+    )
+
+# %% [markdown]
+# These times belong to this machine and this moment. The lesson that carries over is only that equal parameters and equal work need not be equal time.
+#
+# So why go deep at all? Because of quality, which no count can show. Levine et al. (2020)[^levine] study how depth and width share the work in self-attention. They find that a threshold exists, a depth that grows with the logarithm of the width. Below it, another layer adds more than the same parameters spent on width; above it, the width has become the bottleneck. NeoBERT's authors read from this that BERT base, with 12 layers of width 768 (Devlin et al., 2018)[^bert], is too shallow for its width. They keep the width of 768 and raise the depth to 28. Keeping the width has a second reason: whatever took a vector of 768 numbers from BERT base takes NeoBERT's without a change. In the paper's own series of models, growing from 120 to 250 million parameters raised the mean on GLUE, a collection of English language tasks, by 2.9%.
+#
+# The evidence has limits, and you should know them. That step changed the size along with the shape, so it is no test of the shape alone. Tay et al. (2021)[^tay] do compare many shapes, of an encoder-decoder, and also recommend going deep before going wide. ModernBERT base (Warner et al., 2024)[^modernbert], published two months earlier, stops at 22 layers of width 768: its authors weigh quality against what runs fast on common GPUs. Both are deeper than BERT; where to stop is a judgement.
+#
+# ## What is in the file
+#
+# A *state dict* is the list of a model's tensors by name. The names come from the attributes of the class: `self.model`, in it `self.transformer_encoder`, in it layer 0, in it `self.qkv`, in it `weight`. So a class whose attributes have other names can't take the published tensors, even if it computes the same function. Here is all that NeoBERT publishes, read from our class on the meta device; `{i}` runs over the 28 layers.
+
+# %%
+state = published.state_dict()
+groups = {}
+for key, tensor in state.items():
+    pattern = re.sub(r"\.\d+\.", ".{i}.", key)
+    times_seen, _ = groups.get(pattern, (0, None))
+    groups[pattern] = (times_seen + 1, tuple(tensor.shape))
+for pattern, (times_seen, shape) in groups.items():
+    print(f"{times_seen:3} × {pattern:50} {shape}")
+print(f"{len(state)} keys")
+assert len(state) == 172
+
+# %% [markdown]
+# Read the list for what it does not hold. There is no table of positions: RoPE computes its angles. There are no biases but the decoder's. There is no second embedding for the first and second text of a pair, as BERT has. And the token embedding is called `model.encoder`, although the whole is called an encoder as well. Names in a published file stay as they are.
+#
+# The first axis of every matrix is its output, so row $r$ of `qkv.weight` makes column $r$ of the fused row. Head $h$ owns rows $192h$ to $192h+191$: 64 for its query, 64 for its key, 64 for its value. No key and no shape in the list above tells you that. It is a convention outside the file, and the file is useless without it.
+#
+# ## Saving and loading
+#
+# The weights are stored as [safetensors](https://huggingface.co/docs/safetensors): a table of names, types and shapes, then the raw numbers. Nothing in such a file is ever executed, unlike a pickle, which may run any code when it is opened. A small model serves as well as the large one here.
+
+# %%
+folder = Path(tempfile.mkdtemp())
+small = NeoBERTConfig(
+    vocab_size=200,
+    hidden_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=192,
+    max_length=64,
+)
+model = NeoBERTForMaskedLM(small).eval()
+model.save_pretrained(folder / "ours")
+
+print("files:", ", ".join(sorted(path.name for path in (folder / "ours").iterdir())))
+with safe_open(folder / "ours" / "model.safetensors", "pt") as file:
+    keys = list(file.keys())
+    stored = {key: file.get_tensor(key) for key in keys}
+print("keys: ", ", ".join(keys[:5]), "…")
+assert set(keys) == set(model.state_dict())
+assert {re.sub(r"\.\d+\.", ".{i}.", key) for key in keys} == set(groups)
+
+ids = torch.randint(5, 200, (2, 10))
+loaded = NeoBERTForMaskedLM.from_pretrained(folder / "ours").eval()
+with torch.no_grad():
+    assert torch.equal(loaded(ids).logits, model(ids).logits)
+print("loaded again: identical outputs")
+
+# %% [markdown]
+# Beside the weights lie the configuration and the Python files that define the model. With them the directory can be loaded where this library is not installed, if its user says `trust_remote_code=True`, which means: run the code that came with the weights. Here nobody has to. The library holds the classes, and one call tells transformers about them.
+#
+# The published directory has the weights and a configuration whose code we do not run. Make such a directory: nothing but those keys, and a `config.json` with the published names and our small sizes.
+
+# %%
+from safetensors.torch import save_file
+from transformers import AutoModel, AutoModelForMaskedLM
+
+bare = folder / "published"
+bare.mkdir()
+save_file(stored, bare / "model.safetensors", metadata={"format": "pt"})
+sizes = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_length",
+    "norm_eps",
+)
+entries = {
+    "model_type": "neobert",
+    "pad_token_id": 0,
+    **{name: getattr(small, name) for name in sizes},
+}
+(bare / "config.json").write_text(json.dumps(entries))
+
+register()
+with torch.no_grad():
+    masked = AutoModelForMaskedLM.from_pretrained(bare).eval()
+    encoder = AutoModel.from_pretrained(bare).eval()
+    assert torch.equal(masked(ids).logits, model(ids).logits)
+    assert torch.equal(encoder(ids).last_hidden_state, model.model(ids).last_hidden_state)
+print(
+    f"{type(masked).__name__} and {type(encoder).__name__} from {len(keys)} keys and a configuration"
+)
+
+# %% [markdown]
+# ## Two promises, kept in numbers
+#
+# **Only distance counts.** RoPE turns queries and keys by an angle that grows with their position. Turning both by one more step changes no score, so a text moved along the positions must come out the same. Give the layer the tables of positions 0 to 15, then those of 1,000 to 1,015. Each token's own vector is the same in both runs.
+
+# %%
+exact = NeoBERTLayer(config).double()
+x = torch.randn(2, 16, config.hidden_size, dtype=torch.float64)
+with torch.no_grad():
+    for parameter in exact.parameters():  # weights of trained size: a fresh layer hardly mixes
+        if parameter.dim() == 2:
+            parameter.normal_(0, parameter.shape[1] ** -0.5)
+    cos, sin = rope_tables(2000, config.head_dim, config.rope_theta, x.device, x.dtype)
+    here = exact(x, cos[:16], sin[:16], None)
+    moved = exact(x, cos[1000:1016], sin[1000:1016], None)
+    stretched = exact(x, cos[:32:2], sin[:32:2], None)
+
+
+def relative(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+print(f"moved by 1,000 positions: the output changes by {relative(moved, here):.1e}")
+print(f"distances doubled:        the output changes by {relative(stretched, here):.1e}")
+assert relative(moved, here) < 1e-10 < 1e-3 < relative(stretched, here)
+
+# %% [markdown]
+# **Padding has no influence.** Texts of different lengths share a batch when the shorter ones are filled up with a padding token. The attention mask says which tokens are real. Then no real token may look at padding, and its result must not depend on how much of it there is. Without the mask it does.
+
+# %%
+text = torch.randint(5, 200, (1, 10))
+with torch.no_grad():
+    for parameter in model.parameters():
+        if parameter.dim() == 2:
+            parameter.normal_(0, parameter.shape[1] ** -0.5)
+    alone = model(text).logits
+    print("padding   moved by, with the mask   without it")
+    for pads in (1, 6, 54):
+        longer = torch.nn.functional.pad(text, (0, pads), value=0)
+        mask = (torch.arange(10 + pads) < 10).long()[None]
+        masked = float((model(longer, mask).logits[:, :10] - alone).abs().max())
+        unmasked = float((model(longer).logits[:, :10] - alone).abs().max())
+        print(f"{pads:7} {masked:25.1e} {unmasked:12.2f}")
+        assert masked < 1e-5 < 1e-2 < unmasked
+
+# %% [markdown]
+# What remains with the mask is rounding: sums of float32 numbers taken in another order.
+#
+# ## Filling blanks with the published weights
+#
+# NeoBERT was trained by *masked language modelling*: a fifth of the tokens of a text are replaced by `[MASK]`, and the model must say what stood there. The published weights can be asked directly. They are about a gigabyte and are not part of this course. If you have them in a directory, with the tokenizer's files of bert-base-uncased beside them, name it in the environment variable `GROUNDUP_NEOBERT`.
+
+# %%
+weights = os.environ.get("GROUNDUP_NEOBERT")
+if weights and Path(weights).is_dir():
+    from transformers import AutoTokenizer
+
+    wordpiece = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
+    real = NeoBERTForMaskedLM.from_pretrained(weights, dtype=torch.float32).eval()
+    for sentence in ("The capital of France is [MASK].", "Paris is the capital of [MASK]."):
+        encoded = wordpiece(sentence, return_tensors="pt")
+        with torch.no_grad():
+            logits = real(encoded["input_ids"], encoded["attention_mask"]).logits
+        place = encoded["input_ids"][0] == wordpiece.mask_token_id
+        best = logits[0, place][0].softmax(-1).topk(3)
+        guesses = (
+            f"{wordpiece.decode([i])} {p:.0%}"
+            for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        )
+        print(f"{sentence}  {', '.join(guesses)}")
+else:
+    print("Skipped: GROUNDUP_NEOBERT names no directory, so there are no published weights to ask.")
+
+# %% [markdown]
+# The answers to expect are *paris* and *france*. If you get other words of good English, read on.
+#
+# ## Break it: cut in thirds
+#
+# Now put the wrong cut into the real layer. First measure the layer of published width with random weights of ordinary size, as above.
+
+# %%
+with torch.no_grad(), mock.patch.object(modeling, "split_qkv", split_in_thirds):
+    wrong = exact(x, cos[:16], sin[:16], None)  # inside this block the layer cuts in thirds
+for name, output in (("head by head", here), ("in thirds", wrong)):
+    print(
+        f"{name:13} shape {tuple(output.shape)}, mean {output.mean():+.3f}, deviation {output.std():.3f}"
+    )
+print(f"relative error of the layer's output: {relative(wrong, here):.2f}")
+print(f"relative error of what the layer adds: {relative(wrong - x, here - x):.2f}")
+assert wrong.shape == here.shape
+assert relative(wrong - x, here - x) > 0.1
+
+# %% [markdown]
+# Shape, mean and deviation look as they should. No summary that you would look at first gives the fault away. Only the comparison with the right answer does, and a person who loads a model for the first time does not have that.
+#
+# What does it do to a trained model? Train one, small enough for a page. The text is the documentation of Python's standard library on your own disk. Its tokens are single letters here, or rather bytes, so that a few seconds of training teach something: chapter 12 is about better tokens, chapter 13 about training in earnest. [fit][groundup.lab.loop.fit] is the library's training loop.
+#
+# The model is measured on modules it has not seen, by its *loss*: the mean surprise $-\ln p$ at the hidden letters, in nats. Zero is certainty. A useful mark beside it is the *unigram loss*, the surprise of somebody who ignores the text and only knows how often each letter occurs. A model below that mark uses the context.
+
+# %%
+corpus = read_packages(("stdlib",)).split()
+letters = train_tokenizer(
+    corpus.train.text(), vocab_size=260, max_length=64
+)  # 256 bytes, 4 specials
+train_rows, test_rows = (
+    tokenize_rows(letters, part.text(), 64) for part in (corpus.train, corpus.test)
+)
+train_text = MaskedText(train_rows, letters, batch_size=16)
+test_text = MaskedText(test_rows, letters, batch_size=16, seed=1)
+
+torch.manual_seed(0)
+reader = NeoBERTForMaskedLM(
+    NeoBERTConfig(
+        vocab_size=len(letters),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=256,
+        max_length=64,
+        pad_token_id=letters.pad_token_id,
+        # Not as published; these four make a short run learn sooner.
+        initializer_range=0.2,
+        embedding_std=0.5,
+        zero_residual=True,
+        sparse_prediction=True,
+    )
+)
+start = time.perf_counter()
+fit(reader, train_text, LoopConfig(steps=250, lr=5e-3, weight_decay=0.1))
+print(f"{count(reader):,} parameters, 250 steps, {time.perf_counter() - start:.0f} s")
+reader.save_pretrained(folder / "reader")
+
+# %%
+reader = NeoBERTForMaskedLM.from_pretrained(folder / "reader").eval()
+right, hidden_letters = masked_loss(reader, test_text, 24)
+with mock.patch.object(modeling, "split_qkv", split_in_thirds):
+    wrong_loss, _ = masked_loss(reader, test_text, 24)
+unigram = unigram_loss(log_frequencies(train_rows, len(letters)), hidden_letters)
+print(f"loss head by head  {right:.2f} nats")
+print(f"unigram loss       {unigram:.2f} nats")
+print(f"loss in thirds     {wrong_loss:.2f} nats")
+assert right < unigram < wrong_loss
+
+# %% The figure's code tags=["hide"]
+fig, axes = figure(height=2.0)
+names = ["head by head", "frequencies of letters alone", "in thirds"]
+bars = axes.barh(names, [right, unigram, wrong_loss], color=[COLOURS[0], "#7a808a", COLOURS[1]])
+axes.bar_label(bars, fmt="%.2f", padding=4)
+axes.invert_yaxis()
+axes.set(
+    xlabel="loss on unseen modules (nats a hidden letter)",
+    xlim=(0, 1.12 * max(right, unigram, wrong_loss)),
+)
+show(
+    fig,
+    "thirds",
+    "The same file read in two ways, beside a guess from frequencies alone. Lower is better.",
+)
+
+# %% [markdown]
+# The file is the same, the keys match, no warning is given, and what the model learned is gone. Compare the last number with the one in the middle: good weights read in the wrong order do worse than ignoring the text. The model still acts on what it sees with confidence, and what it sees is wrong. Here is how it looks as text. A dot is a hidden letter.
+
+# %%
+batch = test_text.batch(3)
+with torch.no_grad():
+    best = {"head by head": reader(batch["input_ids"], batch["attention_mask"]).logits.argmax(-1)}
+    with mock.patch.object(modeling, "split_qkv", split_in_thirds):
+        best["in thirds"] = reader(batch["input_ids"], batch["attention_mask"]).logits.argmax(-1)
+
+
+def spelled(row, blanks=None):
+    tokens = letters.convert_ids_to_tokens(row.tolist())
+    if blanks is not None:
+        tokens = [
+            "." if blank else token for token, blank in zip(tokens, blanks.tolist(), strict=True)
+        ]
+    return (
+        "".join(t for t in tokens if t not in ("[CLS]", "[SEP]", "[PAD]")).replace("Ġ", " ").strip()
+    )
+
+
+hidden = batch["labels"] != -100
+truth = torch.where(hidden, batch["labels"], batch["input_ids"])
+for i in range(3):
+    print(f"{'the blanks':13} {spelled(batch['input_ids'][i], hidden[i])}")
+    for name, guess in best.items():
+        print(f"{name:13} {spelled(torch.where(hidden, guess, batch['input_ids'])[i])}")
+    print(f"{'the text':13} {spelled(truth[i])}\n")
+for name, guess in best.items():
+    print(
+        f"{name:13} {float((guess == batch['labels'])[hidden].double().mean()):.0%} of the hidden letters in this batch"
+    )
+
+# %% [markdown]
+# With letters the damage is plain. With whole words it is not: a large model that guesses by frequency fills every blank with a real word in a plausible place, and a reader may take the result for a weak model. Hence *fluent nonsense*. What protects you is a number from outside: an independent forward pass, a known answer such as *paris*, or the unigram loss.
+#
+# ## What practitioners do
+#
+# **They meet this fault.** DeepSpeed's automatic tensor parallelism had to learn three layouts of the fused projection. Its author reports of one model "incorrect results, but there were no errors or warnings" (DeepSpeed, pull request 3844, 2023). In transformers, GPT-NeoX, BLOOM and Falcon read the row head by head or by group of heads, and ModernBERT reads it in thirds. In vLLM the first three carry code that puts the rows in the order of thirds while they are loaded (described in vLLM's pull request 53114, 2026).
+#
+# **They convert once, by moving rows.** The rows of the matrix can be put in the order of thirds. With the plain cut, the layer is then exactly what it was.
+
+# %%
+H, K = config.num_attention_heads, config.head_dim
+head_by_head = exact.qkv.weight.detach().clone()  # (H·3·K, D)
+in_thirds = head_by_head.view(H, 3, K, D).transpose(0, 1).reshape(3 * H * K, D)  # (3·H·K, D)
+with torch.no_grad(), mock.patch.object(modeling, "split_qkv", split_in_thirds):
+    exact.qkv.weight.copy_(in_thirds)
+    print(
+        f"rows moved, then cut in thirds: relative error {relative(exact(x, cos[:16], sin[:16], None), here):.1e}"
+    )
+    assert relative(exact(x, cos[:16], sin[:16], None), here) < 1e-12
+    exact.qkv.weight.copy_(head_by_head)
+
+# %% [markdown]
+# **They have a reason for head by head.** When a layer is too large for one GPU, its matrices are cut across several; this is *tensor parallelism* (Shoeybi et al., 2019)[^megatron]. Attention splits naturally by heads, since no head needs another before $W_o$. Laid out head by head, the first half of the rows of `qkv.weight` is the first half of the heads, complete with query, key and value. Laid out in thirds, it would be all the queries and half of the keys. So a device takes one block of rows of `qkv`, the matching columns of `wo`, and works alone. The sum of what the devices return is the attention of the whole layer.
+
+# %%
+with torch.no_grad():
+    normal = exact.attention_norm(x)
+    parts = []
+    for device in range(2):
+        rows_here = slice(device * 3 * H * K // 2, (device + 1) * 3 * H * K // 2)
+        columns_here = slice(device * H * K // 2, (device + 1) * H * K // 2)
+        q, k, v = split_qkv(normal @ exact.qkv.weight[rows_here].T, H // 2)
+        q, k = (rotate_pairs(part, cos[:16], sin[:16]) for part in (q, k))
+        parts.append(attention(q, k, v) @ exact.wo.weight[:, columns_here].T)
+    q, k, v = split_qkv(exact.qkv(normal), H)
+    whole = exact.wo(
+        attention(rotate_pairs(q, cos[:16], sin[:16]), rotate_pairs(k, cos[:16], sin[:16]), v)
+    )
+print(f"two halves of the heads, summed: relative error {relative(parts[0] + parts[1], whole):.1e}")
+assert relative(parts[0] + parts[1], whole) < 1e-12
+
+# %% [markdown]
+# **They test against another's forward pass.** The tests of this library hold a second NeoBERT, written from the description alone with complex numbers for RoPE and formulas for everything else. The two must agree to $10^{-10}$ on random weights with padding. A snapshot of one's own output would have passed with the wrong cut as well.
+#
+# **They leave the proportions to the hardware.** Widths are multiples of 64 or 128, a head is often 64 or 128 wide, and the hidden width is rounded to a multiple of 8 as above, because the units that multiply matrices work on tiles of such sizes.
+#
+# ## What you have, and what is missing
+#
+# You have a model that takes the published tensors, is equal to the layer you derived by hand, and can be shared. You can say where each of its parameters is and what a longer text costs.
+#
+# But the model begins with token ids, and 30,522 of them were given. It never sees a letter of the text. Who decided what a token is, and what is lost before the first embedding is looked up? That is the next chapter.
+#
+# ## Sources
+#
+# The facts about the published checkpoint (configuration, key names, layout, check sentences) are those of the model's own page and code, `chandar-lab/NeoBERT`.
+#
+# [^neobert]: L. Le Breton, Q. Fournier, M. El Mezouar, J. X. Morris, S. Chandar (2025). *NeoBERT: A Next-Generation BERT.* arXiv 2502.19587.
+# [^swiglu]: N. Shazeer (2020). *GLU Variants Improve Transformer.* arXiv 2002.05202.
+# [^levine]: Y. Levine, N. Wies, O. Sharir, H. Bata, A. Shashua (2020). *Limits to Depth-Efficiencies of Self-Attention.* NeurIPS; arXiv 2006.12467.
+# [^bert]: J. Devlin, M.-W. Chang, K. Lee, K. Toutanova (2018). *BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding.* arXiv 1810.04805.
+# [^tay]: Y. Tay et al. (2021). *Scale Efficiently: Insights from Pre-training and Fine-tuning Transformers.* arXiv 2109.10686.
+# [^modernbert]: B. Warner et al. (2024). *Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder.* arXiv 2412.13663.
+# [^megatron]: M. Shoeybi et al. (2019). *Megatron-LM: Training Multi-Billion Parameter Language Models Using Model Parallelism.* arXiv 1909.08053.

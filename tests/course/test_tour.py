@@ -1,0 +1,129 @@
+"""The tour from bottom to top on a small corpus, stopped half-way and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from groundup.course import stages
+from groundup.course.plan import QUICK, Contrastive
+from groundup.course.report import table_rows
+from groundup.course.tour import Tour, run_tour
+from groundup.embed.adapters import LoraSettings
+from groundup.lab import records
+from groundup.lab.errors import UserError, WorkError
+
+
+def brief(training: Contrastive) -> Contrastive:
+    return replace(training, loop=replace(training.loop, seconds=None, steps=3), batch_size=16)
+
+
+PLAN = replace(
+    QUICK,
+    packages=("asyncio", "concurrent", "email", "json", "logging", "multiprocessing", "unittest"),
+    digit_steps=60,
+    vocabulary=1000,
+    model=QUICK.model | {"hidden_size": 32},
+    masked=replace(QUICK.masked, seconds=None, steps=3),
+    masked_batch=8,
+    masked_texts=200,
+    weak=brief(QUICK.weak),
+    strong=replace(brief(QUICK.strong), lora=LoraSettings(rank=4, targets=("qkv", "encoder"))),
+    bag=brief(QUICK.bag),
+)
+
+
+@pytest.mark.slow
+def test_the_whole_tour_stopped_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GROUNDUP_RUNS", str(tmp_path / "runs"))
+
+    def stop(tour: Tour, bar: object) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    whole = stages.STAGES
+    names = [stage.name for stage in whole]
+    middle = names.index("strong")
+    cut = (*whole[:middle], whole[middle]._replace(work=stop), *whole[middle + 1 :])
+    monkeypatch.setattr(stages, "STAGES", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run_tour(PLAN)
+    assert "--resume" in capsys.readouterr().out
+    (run,) = (tmp_path / "runs").glob("tour-*")
+    weights = (run / "weak" / "model.safetensors").read_bytes()
+    assert not (run / "strong").exists()
+
+    monkeypatch.setattr(stages, "STAGES", whole)
+    with pytest.raises(UserError, match="no unfinished tour"):
+        run_tour(replace(PLAN, vocabulary=999), resume=True)
+    tour = run_tour(PLAN, resume=True)
+    assert tour.directory == run
+    assert (run / "weak" / "model.safetensors").read_bytes() == weights
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+    out = capsys.readouterr().out
+    assert out.count("done before") == middle
+    for piece in ("BM25", "how do I join two paths", "plot:", "groundup search"):
+        assert piece in out
+
+    for name in ("weak", "strong", "bag"):
+        assert tour.results[name]["gradient_error"] < 1e-12
+        assert tour.results[name]["processes"] == 2
+    assert tour.results["strong"]["trained"] < tour.results["weak"]["trained"]
+    for row in table_rows(tour):
+        assert 0 <= row["ndcg"] <= row["recall"] <= 1
+    assert {p.name for p in run.glob("*.png")} == {"losses.png", "retrieval.png"}
+    assert not list(run.rglob("*.tmp"))
+    columns, rows = records.query(tmp_path / "runs")
+    assert dict(zip(columns, rows[0], strict=True))["run"] == run.name
+    _, losses = records.query(
+        tmp_path / "runs",
+        "SELECT stage, count(*) FROM records WHERE metric = 'loss' AND stage != 'digits' "
+        "GROUP BY stage ORDER BY stage",
+    )
+    assert losses == [("bag", 3), ("masked", 3), ("strong", 3), ("weak", 3)]
+    with pytest.raises(UserError, match="no unfinished tour"):
+        run_tour(PLAN, resume=True)
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_so_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "groundup", "tour", "--quick"],
+        cwd=tmp_path,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    done = tmp_path / "runs"
+    deadline = time.time() + 120
+    while not list(done.glob("tour-*/stages/digits.json")) and time.time() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in out
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    (run,) = done.glob("tour-*")
+    assert json.loads((run / "run.json").read_text())["status"] == "running"
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_wrong_twin_stops_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parity stage is a check that can fail."""
+    from groundup.neobert import parity
+
+    monkeypatch.setenv("GROUNDUP_RUNS", str(tmp_path / "runs"))
+    broken = {**parity._LAYER_NAMES, "b1": "linear2.bias", "b2": "linear1.bias"}
+    monkeypatch.setattr(parity, "_LAYER_NAMES", broken)
+    monkeypatch.setattr(stages, "STAGES", stages.STAGES[:2])
+    with pytest.raises((WorkError, RuntimeError)):
+        run_tour(PLAN)
