@@ -1,0 +1,141 @@
+"""What the commands print: progress bars, tables, answers. Rich in a terminal, plain in a pipe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from groundup.course import digits
+from groundup.lab.errors import UserError
+from groundup.lab.records import runs_directory
+from groundup.scratch.encoder import Encoder
+from groundup.scratch.trainer import Step, TrainConfig
+
+console = Console(highlight=False)
+
+
+class Bar:
+    """A progress bar that is told the share done and what to say beside it."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=1.0, note="")
+
+    def update(self, done: float, note: str = "") -> None:
+        """Set the bar to a share in [0, 1] and the text at its right."""
+        self._progress.update(self._task, completed=min(done, 1.0), note=note)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Bar]:
+    """A bar for one piece of work; it disappears when the work is done."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=28),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, label)
+
+
+def train_digits(config: TrainConfig, path: Path) -> Encoder:
+    """Train the digit model with a bar, keep it, and say how good it is on unseen inputs."""
+    console.print("Training the digit model: NumPy, every gradient by hand.")
+    with progress_bar("steps") as bar:
+
+        def show(step: Step) -> None:
+            bar.update(step.step / config.steps, f"loss {step.loss:.3f}")
+
+        model, result = digits.train_digits(config, path, show)
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in result.items() if name != "all")
+    console.print(f"Right on {result['all']:.1%} of inputs never seen in training ({shares}).")
+    console.print(f"Kept in {path}")
+    return model
+
+
+def ask_digits(question: str, path: Path | None) -> None:
+    """Answer one question, with probabilities and where the answer looked."""
+    if path is not None and not path.exists():
+        raise UserError(f"no checkpoint at {path}; make one with groundup digits train --output")
+    path = path or digits.checkpoint_path()
+    model = digits.load_digits(path) if path.exists() else train_digits(TrainConfig(), path)
+    probabilities, tokens, weights = digits.ask(model, question)
+    answer = int(probabilities.argmax())
+    console.print(f"\n{question} = [bold]{answer}[/bold]\n")
+    for digit in probabilities.argsort()[::-1][:3]:
+        share = float(probabilities[digit])
+        console.print(f"  {digit}  {share:7.2%}  {'█' * round(share * 30)}")
+    console.print("\nWhere the answer looked (last layer, mean over heads):")
+    for token, weight in zip(tokens, weights, strict=True):
+        console.print(Text(f"  {token:7}{weight:6.2f}  {'█' * round(float(weight) * 30)}"))
+
+
+def newest_tour(run: str | None = None) -> Path:
+    """The directory of a tour that has a search index.
+
+    Raises:
+        UserError: there is none, or not under that name.
+    """
+    runs = runs_directory()
+    if run is not None:
+        if not (runs / run / "index").is_dir():
+            raise UserError(f"{runs / run} is not a finished tour; groundup runs lists them")
+        return runs / run
+    found = sorted(path.parent for path in runs.glob("tour-*/index"))
+    if not found:
+        raise UserError(f"no finished tour in {runs}/: run groundup tour first")
+    return found[-1]
+
+
+def search(question: str, top: int, run: str | None) -> None:
+    """Answer a question from a tour's model and index."""
+    directory = newest_tour(run)
+    from groundup.embed.encoder import SentenceEncoder
+    from groundup.embed.search import Index
+
+    index = Index.load(directory / "index")
+    encoder = SentenceEncoder.load(directory / "strong")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cosine", justify="right")
+    table.add_column("symbol", overflow="fold")
+    table.add_column("summary")
+    for hit in index.search(encoder, question, top):
+        table.add_row(f"{hit.score:.3f}", Text(hit.name), Text(hit.summary))
+    console.print(table)
+
+
+def runs(sql: str | None) -> None:
+    """List the recorded runs, or what SQL finds in them."""
+    from groundup.lab import records
+
+    names, rows = records.query(runs_directory(), sql or records.SUMMARY)
+    table = Table(*names, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if value is None else Text(str(value)) for value in row))
+    console.print(table)
+
+
+def diagnose(model: Path) -> int:
+    """Check a saved model; 1 if a check fails."""
+    if not (model / "config.json").exists():
+        raise UserError(f"{model} is not a saved model (config.json is missing)")
+    from transformers import AutoModel
+
+    from groundup.diagnose.checks import diagnose as run_checks
+    from groundup.neobert.auto import register
+
+    register()
+    loaded = AutoModel.from_pretrained(model)
+    findings = run_checks(loaded, loaded.config.vocab_size, loaded.config.pad_token_id or 0)
+    table = Table("check", "verdict", "measured", box=None, pad_edge=False)
+    for finding in findings:
+        verdict = "[green]pass[/green]" if finding.passed else "[red]fail[/red]"
+        table.add_row(finding.check, verdict, Text(finding.detail))
+    console.print(table)
+    return 0 if all(finding.passed for finding in findings) else 1
