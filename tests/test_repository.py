@@ -1,5 +1,6 @@
 """What the repository itself promises."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,13 @@ def _with_site(code: str) -> str:
 
     packages = Path(numpy.__file__).parents[1]
     return f"import sys; sys.path[:0] = [{str(ROOT / 'lib')!r}, {str(packages)!r}]\n{code}"
+
+
+def test_readme_shows_the_recorded_tour() -> None:
+    """Each row of the README's table is a row of the committed run."""
+    record = json.loads((ROOT / "benchmarks/results/tour.json").read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for row in record["rows"]:
+        expected = f"| {row['ndcg']:.3f} | {row['recall']:.3f} |"
+        assert any(row["what"] in line and expected in line for line in readme.splitlines()), row
+    assert f"{record['seconds']:.0f} seconds" in readme

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -30,10 +31,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _tour(options: argparse.Namespace) -> int:
+    began = time.perf_counter()
     from groundup.course.plan import FULL, QUICK
     from groundup.course.tour import run_tour
 
-    run_tour(QUICK if options.quick else FULL, resume=options.resume, seed=options.seed)
+    run_tour(QUICK if options.quick else FULL, options.resume, options.seed, began)
     return 0
 
 

@@ -105,9 +105,9 @@ QUICK = replace(
     packages=("stdlib",),
     digit_steps=300,
     vocabulary=8_192,
-    masked=replace(FULL.masked, seconds=5),
+    masked=replace(FULL.masked, seconds=3),
     masked_texts=4_000,
-    weak=_shorter(FULL.weak, 5),
-    strong=_shorter(FULL.strong, 5),
-    bag=_shorter(FULL.bag, 5),
+    weak=_shorter(FULL.weak, 4),
+    strong=_shorter(FULL.strong, 4),
+    bag=_shorter(FULL.bag, 3),
 )
