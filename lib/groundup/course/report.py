@@ -13,7 +13,7 @@ from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.evaluate import paired_bootstrap
 from groundup.embed.search import Index
 from groundup.lab.files import atomic_file, write_json
-from groundup.lab.plot import figure
+from groundup.lab.plot import COLOURS, figure
 
 QUESTIONS = (
     "how do I join two paths",
@@ -101,10 +101,24 @@ def _plot_losses(tour: Tour) -> Path:
             for row in tour.record.rows
             if row["stage"] == stage and row["metric"] == "loss"
         ]
-        axis.plot(*zip(*points, strict=True), linewidth=1)
+        steps, losses = (np.array(column) for column in zip(*points, strict=True))
+        axis.plot(steps, losses, linewidth=0.8, alpha=0.4, color=COLOURS[0])
+        width = max(1, len(losses) // 10)  # a running mean over a tenth of the run
+        mean = np.convolve(losses, np.ones(width) / width, "valid")
+        axis.plot(steps[width - 1 :], mean, color=COLOURS[0])
         axis.set(title=title, xlabel="step", ylabel="loss (nats)")
     axes[0].set_yscale("log")
-    axes[1].axhline(tour.results["masked"]["unigram_loss"], linestyle=":", color="#d55e00")
+    unigram = tour.results["masked"]["unigram_loss"]
+    axes[1].axhline(unigram, linestyle=":", color=COLOURS[1])
+    axes[1].annotate(
+        "frequencies alone, held-out text",
+        (0.98, unigram),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color=COLOURS[1],
+        fontsize=8,
+    )
     return _keep(fig, tour.path("losses.png"))
 
 
@@ -112,7 +126,7 @@ def _plot_retrieval(tour: Tour, rows: list[dict[str, Any]]) -> Path:
     fig, axis = figure(width=8, height=2.8)
     names = [row["what"] for row in rows][::-1]
     axis.barh(names, [row["ndcg"] for row in rows][::-1], height=0.6)
-    axis.axvline(rows[0]["ndcg"], linestyle=":", color="#d55e00")
+    axis.axvline(rows[0]["ndcg"], linestyle=":", color=COLOURS[1])
     axis.set(xlabel="nDCG@10 on unseen modules (dotted: BM25)")
     return _keep(fig, tour.path("retrieval.png"))
 
