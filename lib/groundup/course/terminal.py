@@ -1,5 +1,6 @@
 """What the commands print: progress bars, tables, answers. Rich in a terminal, plain in a pipe."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from groundup.lab.records import runs_directory
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.trainer import Step, TrainConfig
 
-console = Console(highlight=False)
+# In a pipe rich would fold lines at 80 columns; tables and paths are read better whole.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 class Bar:
