@@ -31,6 +31,7 @@ from typing import NamedTuple
 from groundup.lab import docstrings, entries
 from groundup.lab.entries import Entry, normal_text, unique, without_near_copies
 from groundup.lab.errors import UserError
+from groundup.lab.files import atomic_file
 
 STDLIB = "stdlib"
 DEFAULT_PACKAGES = (STDLIB, "numpy", "torch", "transformers")
@@ -285,12 +286,5 @@ def _save(corpus: Corpus, path: Path) -> None:
         "fingerprint": corpus.fingerprint,
         "entries": rows,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(saved, file)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(saved), "utf-8")
