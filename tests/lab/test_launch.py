@@ -1,6 +1,5 @@
 """Processes started through torchrun: what they say arrives, and their failure is ours."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,12 @@ from groundup.lab.errors import WorkError
 from groundup.lab.launch import torchrun
 
 GOOD = """
-import json, os
+import os
+from groundup.lab.launch import say
 rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-print(json.dumps({"rank": rank, "of": processes}), flush=True)
 print("not a message")
+for number in range(500):
+    say({"rank": rank, "of": processes, "number": number})
 """
 BAD = """
 import os, sys
@@ -23,10 +24,12 @@ if os.environ["RANK"] == "1":
 
 def test_messages_and_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")  # each write then goes out at once
     (tmp_path / "good_module.py").write_text(GOOD)
     (tmp_path / "bad_module.py").write_text(BAD)
     heard: list[dict[str, int]] = []
     torchrun("good_module", [], 2, heard.append)
-    assert sorted(map(json.dumps, heard)) == ['{"rank": 0, "of": 2}', '{"rank": 1, "of": 2}']
+    expected = [(rank, 2, number) for rank in range(2) for number in range(500)]
+    assert sorted((each["rank"], each["of"], each["number"]) for each in heard) == expected
     with pytest.raises(WorkError, match="the second process ran out of luck"):
         torchrun("bad_module", [], 2, heard.append)

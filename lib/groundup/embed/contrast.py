@@ -4,7 +4,6 @@ torchrun --nproc_per_node 2 -m groundup.embed.contrast contrast.json
 """
 
 import copy
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -270,6 +269,7 @@ def _start_group() -> None:
 
 def main() -> int:
     """Entry of each process: one line of JSON a step from process 0, for whoever watches."""
+    from groundup.lab.launch import say
     from groundup.lab.quiet import quiet_libraries
 
     quiet_libraries()
@@ -278,9 +278,7 @@ def main() -> int:
         print("usage: python -m groundup.embed.contrast CONFIG.json", file=sys.stderr)
         return 2
     try:
-        result = train(
-            load_config(Path(sys.argv[1])), lambda step: print(json.dumps(vars(step)), flush=True)
-        )
+        result = train(load_config(Path(sys.argv[1])), lambda step: say(vars(step)))
     except UserError as error:
         if first:
             print(f"error: {error}", file=sys.stderr)
@@ -289,7 +287,7 @@ def main() -> int:
         if _grouped():
             torch.distributed.destroy_process_group()
     if first:
-        print(json.dumps(result), flush=True)
+        say(result)
     return 0
 
 

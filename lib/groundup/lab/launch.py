@@ -1,4 +1,4 @@
-"""Run a module in several processes with torchrun, and hear what the first one says."""
+"""Run a module in several processes with torchrun, and hear what they say."""
 
 import json
 import os
@@ -10,6 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from groundup.lab.errors import WorkError
+
+
+def say(message: dict[str, Any]) -> None:
+    """Send a message from a copy to whoever called :func:`torchrun`.
+
+    The line is written in one piece. ``print`` writes its end apart where Python does not buffer
+    (``PYTHONUNBUFFERED``), and another copy's line may come between. A pipe keeps pieces of up to
+    4,096 bytes whole (POSIX, PIPE_BUF).
+    """
+    sys.stdout.flush()
+    os.write(sys.stdout.fileno(), f"{json.dumps(message)}\n".encode())
 
 
 def torchrun(
@@ -24,7 +35,7 @@ def torchrun(
         module: importable name, run as ``python -m``.
         arguments: passed to each copy.
         processes: how many; the cores are shared out among them.
-        on_message: called with each line of JSON the copies print.
+        on_message: called with each message the copies :func:`say`.
 
     Raises:
         WorkError: a copy failed; the message ends with the last lines it wrote.
