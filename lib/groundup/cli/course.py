@@ -1,0 +1,71 @@
+"""The commands of the course and of whoever maintains it: chapters, generated files, the site."""
+
+import argparse
+from pathlib import Path
+
+from groundup.cli.parser import Commands, add, add_group, port, positive
+from groundup.lab.errors import UserError
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them."""
+    chapter = add(commands, "chapter", _chapter, "run a chapter", "groundup chapter 5")
+    chapter.add_argument("number", type=positive, help="its number")
+
+    course = add_group(commands, "course", "maintain the course")
+    build = add(
+        course,
+        "build",
+        _build,
+        "generate stubs and solutions from the library",
+        "groundup course build --check",
+    )
+    build.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    build.add_argument("--force", action="store_true", help="replace edited stubs, after a backup")
+
+    docs = add_group(commands, "docs", "build or serve the site")
+    site = add(docs, "build", _docs_build, "build the site", "groundup docs build --strict")
+    site.add_argument("--strict", action="store_true", help="fail on any warning")
+    serve = add(docs, "serve", _docs_serve, "build and serve the site", "groundup docs serve")
+    serve.add_argument("--port", type=port, default=8000, help="on 127.0.0.1 (default 8000)")
+    for command in (site, serve):
+        command.add_argument("--target", type=Path, default=Path("site"), help="output folder")
+
+
+def _chapter(options: argparse.Namespace) -> int:
+    import subprocess
+    import sys
+
+    from groundup.course import clone
+
+    root = clone.root()
+    chapters = {path.name[:2]: path for path in sorted((root / "chapters").glob("[0-9][0-9]_*.py"))}
+    path = chapters.get(f"{options.number:02d}")
+    if path is None:
+        raise UserError(
+            f"there is no chapter {options.number} yet; chapters: {', '.join(chapters) or 'none'}"
+        )
+    return subprocess.run([sys.executable, str(path)], check=False).returncode
+
+
+def _build(options: argparse.Namespace) -> int:
+    from groundup.course import clone, generate
+
+    written = generate.build(clone.root(), check=options.check, force=options.force)
+    for path in written:
+        print(path)
+    return 0
+
+
+def _docs_build(options: argparse.Namespace) -> int:
+    from groundup.course import site
+
+    site.build(strict=options.strict, target=options.target)
+    return 0
+
+
+def _docs_serve(options: argparse.Namespace) -> int:
+    from groundup.course import site
+
+    site.serve(options.port, options.target)
+    return 0

@@ -1,0 +1,68 @@
+"""What every command is made with: a parser whose errors are one line, and its types."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn, TypeAlias
+
+from groundup.lab.errors import UserError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(UserError.exit_code)
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add(commands: Commands, name: str, action: Command, about: str, example: str) -> Parser:
+    """Add a command.
+
+    Args:
+        commands: where it belongs.
+        name: what it is called.
+        action: does the work and returns the exit code.
+        about: one line, in lower case, for the list of commands.
+        example: a whole call, for its help.
+    """
+    command = commands.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=f"Example: {example}",
+    )
+    command.set_defaults(action=action)
+    return command
+
+
+def add_group(commands: Commands, name: str, about: str) -> Commands:
+    """Add a command that has commands of its own."""
+    group = commands.add_parser(name, help=about)
+
+    def needs_more(_: argparse.Namespace) -> int:
+        group.error("a command is missing")
+
+    group.set_defaults(action=needs_more)
+    return group.add_subparsers(metavar="command", parser_class=Parser)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1: got {number}")
+    return number
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    number = int(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"must lie in 1 to 65535: got {number}")
+    return number
