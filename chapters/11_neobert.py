@@ -139,7 +139,7 @@ show(
 #     Write `split_qkv` in `exercises/ch11_neobert`. Given $(B, T, 3HK)$ it returns query, key and value, each $(B, H, T, K)$, and a `ValueError` for a width that does not divide. Run
 #
 #     ```text
-#     pytest exercises/ch11_neobert
+#     groundup check 11.1
 #     ```
 #
 #     The checks try your function on a row small enough to follow on paper, then on random ones, and name the layout that yours resembles when it is another.
@@ -147,6 +147,54 @@ show(
 # The library's own version, for when you are done:
 #
 # ::: source groundup.neobert.attention:split_qkv folded
+#
+# ## A position turns each pair
+#
+# A query meets a key in a product, and the product of two vectors does not know where in the text they stand. NeoBERT tells it by *turning* every query and key by an angle that grows with its position. This is called RoPE, *rotary position embedding* (Su et al., 2021)[^rope]. Chapter 9 asks why it works so well. To write it, you need the following.
+#
+# The $K$ entries of a query are $K/2$ pairs of neighbours: entries 0 and 1, entries 2 and 3, and so on. Each pair is a point in a plane. At position $t$, pair $i$ turns about the origin, counter-clockwise, by the angle $\varphi = t\,\theta^{-2i/K}$ with $\theta = 10{,}000$. Position 0 does not turn. From one position to the next, the first pair turns by 1 radian (57 degrees), and each later pair by less.
+#
+# What does a turn do to the point $(a, b)$? First take the two axes. The point $(1, 0)$ comes to $(\cos\varphi, \sin\varphi)$: that is what the two words mean. The point $(0, 1)$ is a quarter turn ahead of it and stays so, so it comes to $(-\sin\varphi, \cos\varphi)$. And $(a, b)$ is $a$ times the first plus $b$ times the second:
+#
+# $$
+# (a, b) \;\to\; (a\cos\varphi - b\sin\varphi,\; a\sin\varphi + b\cos\varphi) .
+# $$
+#
+# By hand: take the angle whose cosine is 0.6 and whose sine is 0.8, about 53 degrees. The point $(2, 1)$ comes to $(2\cdot 0.6 - 1\cdot 0.8,\; 2\cdot 0.8 + 1\cdot 0.6) = (0.4, 2.2)$. Its squared length was $4 + 1 = 5$ and is $0.16 + 4.84 = 5$: a turn changes no length.
+#
+# Neither does it change the product of two points that turn by the same angle. So only the difference of two angles counts, and with it the distance between two tokens. The section *Two promises, kept in numbers* measures this.
+#
+# Here too there are two customs, and the file does not say which one was used. Many models pair entry $i$ with entry $i + K/2$, so that the *halves* of a head turn together. [rope_tables][groundup.neobert.rope.rope_tables] computes the cosines and sines of all positions and pairs, $(T, K/2)$ each; they serve both customs.
+
+# %%
+by_neighbours = rotate_pairs(
+    torch.tensor([[2.0, 1.0]]), torch.tensor([[0.6]]), torch.tensor([[0.8]])
+)
+print("(2, 1) turned by 53 degrees:", [round(number, 4) for number in by_neighbours[0].tolist()])
+torch.testing.assert_close(by_neighbours, torch.tensor([[0.4, 2.2]]))
+
+query = torch.tensor([[1.0, 2.0, 3.0, 4.0]])  # one position, two pairs
+cos, sin = torch.tensor([[0.0, 0.6]]), torch.tensor([[1.0, 0.8]])  # 90 degrees and 53 degrees
+a, b = query.chunk(2, dim=-1)
+by_halves = torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+for name, turned in (("neighbours", rotate_pairs(query, cos, sin)), ("halves", by_halves)):
+    print(f"(1, 2, 3, 4) by {name:10}", [round(number, 4) for number in turned[0].tolist()])
+assert abs(by_halves.norm() - query.norm()) < 1e-5  # a turn as well, and a wrong one here
+assert not torch.allclose(by_halves, rotate_pairs(query, cos, sin))
+
+# %% [markdown]
+# Check the line of the neighbours with a pencil: $(1, 2)$ makes a quarter turn and comes to $(-2, 1)$. The line of the halves has the same length, and no sign of a fault.
+#
+# !!! example "Exercise 11.2: turn the pairs"
+#     Write `rotate_pairs` in `exercises/ch11_neobert`. Given $(\dots, T, K)$ and the two tables it returns the same shape, every pair of neighbours turned by its position's angle. The traps: halves, a minus in the wrong place, an order of entries that no longer alternates. Run
+#
+#     ```text
+#     groundup check 11.2
+#     ```
+#
+# The library's own version:
+#
+# ::: source groundup.neobert.rope:rotate_pairs folded
 #
 # ## One layer, end to end
 #
@@ -720,6 +768,7 @@ assert relative(parts[0] + parts[1], whole) < 1e-12
 # The facts about the published checkpoint (configuration, key names, layout, check sentences) are those of the model's own page and code, `chandar-lab/NeoBERT`.
 #
 # [^neobert]: L. Le Breton, Q. Fournier, M. El Mezouar, J. X. Morris, S. Chandar (2025). *NeoBERT: A Next-Generation BERT.* arXiv 2502.19587.
+# [^rope]: J. Su, Y. Lu, S. Pan, A. Murtadha, B. Wen, Y. Liu (2021). *RoFormer: Enhanced Transformer with Rotary Position Embedding.* arXiv 2104.09864.
 # [^swiglu]: N. Shazeer (2020). *GLU Variants Improve Transformer.* arXiv 2002.05202.
 # [^levine]: Y. Levine, N. Wies, O. Sharir, H. Bata, A. Shashua (2020). *Limits to Depth-Efficiencies of Self-Attention.* NeurIPS; arXiv 2006.12467.
 # [^bert]: J. Devlin, M.-W. Chang, K. Lee, K. Toutanova (2018). *BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding.* arXiv 1810.04805.

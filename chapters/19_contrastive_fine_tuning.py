@@ -204,7 +204,7 @@ for tau in (1.0, 0.5, 0.1, 0.05, 0.02):
 #     that multiplies, a label that forgets the offset. Check it with
 #
 #     ```
-#     pytest exercises/ch19_contrastive
+#     groundup check 19.1
 #     ```
 #
 # ::: source groundup.embed.losses:info_nce folded
@@ -219,19 +219,35 @@ for tau in (1.0, 0.5, 0.1, 0.05, 0.02):
 # the *inverse document frequency*, the logarithm of how rare the token is among the texts (Spärck
 # Jones, 1972).
 #
-# A **causal** model, which is what most language models are, lets a token attend only to itself and
-# to what comes before. The first token has read one word. Only the *last* has read everything. So
-# the recipe appends an end-of-sequence token and takes its vector:
-#
-# ::: source groundup.embed.pooling:last_token_pool
-#
 # ::: source groundup.embed.pooling:mean_pool folded
 #
+# A **causal** model, which is what most language models are, lets a token attend only to itself and
+# to what comes before. The first token has read one word. Only the *last* has read everything. So
+# the recipe appends an end-of-sequence token and takes its vector.
+#
 # A batch is a rectangle, and texts are not equally long. The short ones are filled with a *pad*
-# token, on the right or on the left, and a *mask* marks the real tokens. "The last token" must
-# therefore mean the last **attended** token. With padding on the left it is position −1. With
-# padding on the right it is not. Which side a tokenizer pads is a setting that comes with the model,
-# and models differ. The function above does not care:
+# token, on the right or on the left, and a *mask* marks the real tokens: 1 for a real token, 0 for
+# a pad. "The last token" must therefore mean the last **attended** token. With padding on the left
+# it is position −1. With padding on the right it is not. Which side a tokenizer pads is a setting
+# that comes with the model, and models differ.
+#
+# By hand, with four positions counted from 0: the mask 1 1 0 0 is padded on the right, and the last
+# real token stands at position 1. The mask 0 0 1 1 is padded on the left, and it stands at position
+# 3. Both have two real tokens, so their number alone does not tell. What is the same in both? The
+# last real token has the largest position of all real ones.
+#
+# !!! example "Exercise 19.2: the last real token"
+#     Write `last_token_pool` in `exercises/ch19_contrastive`: token vectors $(B, T, D)$ and a mask
+#     $(B, T)$ give one vector a text, $(B, D)$, wherever the padding stands. A text without a real
+#     token has no last one, and raises `ValueError`. Check it with
+#
+#     ```text
+#     groundup check 19.2
+#     ```
+#
+# ::: source groundup.embed.pooling:last_token_pool folded
+#
+# The library's function gives 2 and 4 where the four positions hold the vectors 1, 2, 3 and 4:
 
 # %%
 from groundup.embed.pooling import last_token_pool, mean_pool

@@ -11,9 +11,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from groundup.course import maths, pages
+from groundup.course.kill_page import kill_page
 from groundup.course.render import cached_render
 from groundup.course.stage_page import stage_page
-from groundup.lab.errors import WorkError
+from groundup.lab.errors import GroundUpError, WorkError
 
 log = logging.getLogger("mkdocs.hooks.groundup")  # below mkdocs: its warnings count as strict
 
@@ -35,7 +36,7 @@ def on_config(config: MkDocsConfig) -> None:
         existing = pages.chapters(root / "chapters")
     except WorkError as error:
         raise PluginError(str(error)) from None
-    made = ("tour_stages.md",) if stage_page(root) else ()
+    made = ("proved.md", *(("tour_stages.md",) if stage_page(root) else ()))
     config.nav = pages.navigation(existing, _notebooks(root), docs, root / "lib", made)
     formulas.clear()
     if maths.katex_files(docs):
@@ -68,6 +69,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         add(f"chapters/{path.stem}.md", page.markdown)
         for name, content in page.files.items():
             add(f"chapters/{path.stem}/{name}", content)
+    try:
+        add("proved.md", kill_page(root))
+    except GroundUpError as error:
+        raise PluginError(str(error)) from None
     if stages := stage_page(root):
         add("tour_stages.md", stages)
     for address, text in pages.reference_pages(root / "lib").items():

@@ -28,6 +28,8 @@ def ignored(path: str) -> bool:
         ("lib/groundup/runs/x.py", False),
         ("assets/model.safetensors", True),
         ("runs/tour-1/run.json", True),
+        ("exercises/progress.json", True),
+        ("lib/groundup/course/progress.py", False),
         ("site/index.html", True),
         (".venv/bin/python", True),
         ("docs/node_modules/katex/package.json", True),

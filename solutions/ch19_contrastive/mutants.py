@@ -130,3 +130,156 @@ def documents_not_counted(queries, documents, temperature=0.05, offset=0):
     rows = torch.arange(min(len(queries), len(documents) - offset))
     logits = F.normalize(queries, dim=-1) @ F.normalize(documents, dim=-1).T / temperature
     return F.cross_entropy(logits[rows], rows + offset)
+
+
+def _refuse_empty(mask):
+    if not mask.bool().any(1).all():
+        raise ValueError("every text needs a real token")
+
+
+def _last(mask):
+    return torch.where(mask.bool(), torch.arange(mask.shape[1]), -1).max(1).values
+
+
+def _rows(hidden):
+    return torch.arange(len(hidden))
+
+
+@mutant("19.2", replaces="last_token_pool")
+def last_column(hidden, mask):
+    """Position -1 is read whatever the mask says: with padding on the right it is a pad."""
+    _refuse_empty(mask)
+    return hidden[:, -1]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def count_minus_one(hidden, mask):
+    """The number of real tokens minus one is no position where a text is padded on the left."""
+    _refuse_empty(mask)
+    return hidden[_rows(hidden), mask.bool().sum(1) - 1]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def first_column(hidden, mask):
+    """The first position is read, as for BERT's [CLS]: a causal model has read one token there."""
+    _refuse_empty(mask)
+    return hidden[:, 0]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def first_real_token(hidden, mask):
+    """argmax of the mask is the first real token, and not the last."""
+    _refuse_empty(mask)
+    return hidden[_rows(hidden), mask.bool().int().argmax(1)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def before_the_first_zero(hidden, mask):
+    """The position before the first zero of the mask: a zero in front of the text misleads it."""
+    _refuse_empty(mask)
+    return hidden[_rows(hidden), mask.bool().int().argmin(1) - 1]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def one_side_for_all(hidden, mask):
+    """The side of the padding is decided once for the batch, from its last column."""
+    _refuse_empty(mask)
+    if mask[:, -1].bool().all():
+        return hidden[:, -1]
+    return hidden[_rows(hidden), mask.bool().sum(1) - 1]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def end_of_the_longest(hidden, mask):
+    """All texts are read where the longest ends: the maximum runs over the batch too."""
+    _refuse_empty(mask)
+    return hidden[:, _last(mask).max()]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def mean_of_real_tokens(hidden, mask):
+    """The mean over the real tokens, which is right for an encoder and not for a causal model."""
+    _refuse_empty(mask)
+    real = mask.bool()[..., None]
+    return torch.where(real, hidden, 0).sum(1) / real.sum(1).to(hidden.dtype)
+
+
+@mutant("19.2", replaces="last_token_pool")
+def every_end_of_every_text(hidden, mask):
+    """hidden[:, last] takes the ends of all texts from each text: (B, B, D)."""
+    _refuse_empty(mask)
+    return hidden[:, _last(mask)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def gather_one_column(hidden, mask):
+    """gather with an index of width 1 takes the first entry of the vector alone."""
+    _refuse_empty(mask)
+    return hidden.gather(1, _last(mask)[:, None, None]).squeeze(1)
+
+
+@mutant("19.2", replaces="last_token_pool")
+def axis_of_positions_kept(hidden, mask):
+    """The axis of positions is still there, with length 1: (B, 1, D)."""
+    _refuse_empty(mask)
+    return hidden.take_along_dim(_last(mask)[:, None, None], dim=1)
+
+
+@mutant("19.2", replaces="last_token_pool")
+def squeezed_everywhere(hidden, mask):
+    """squeeze() without an axis also drops the batch of one text, or a width of one."""
+    _refuse_empty(mask)
+    return hidden.take_along_dim(_last(mask)[:, None, None], dim=1).squeeze()
+
+
+@mutant("19.2", replaces="last_token_pool")
+def empty_text_accepted(hidden, mask):
+    """A text without a real token is not refused, and gets the vector of a pad."""
+    return hidden[_rows(hidden), _last(mask)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def only_an_empty_batch_refused(hidden, mask):
+    """The check asks for one real token in the batch, and not for one in each text."""
+    if not mask.any():
+        raise ValueError("every text needs a real token")
+    return hidden[_rows(hidden), _last(mask)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def mask_changed_in_place(hidden, mask):
+    """The mask is multiplied by the positions in place, and the caller's mask is gone."""
+    _refuse_empty(mask)
+    last = _last(mask)
+    mask *= torch.arange(mask.shape[1]).to(mask.dtype)
+    return hidden[_rows(hidden), last]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def cut_off(hidden, mask):
+    """The result is detached: the model behind it learns nothing."""
+    _refuse_empty(mask)
+    return hidden.detach()[_rows(hidden), _last(mask)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def product_with_zeros(hidden, mask):
+    """All positions but one are multiplied by zero and summed: an infinite pad becomes NaN."""
+    _refuse_empty(mask)
+    chosen = torch.arange(mask.shape[1]) == _last(mask)[:, None]
+    return (hidden * chosen[..., None]).sum(1)
+
+
+@mutant("19.2", replaces="last_token_pool")
+def argmax_of_reversed_mask(hidden, mask):
+    """argmax of the reversed mask: it fails for booleans and is misled by numbers above one."""
+    _refuse_empty(mask)
+    return hidden[_rows(hidden), mask.shape[1] - 1 - mask.flip(1).argmax(1)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def positions_rounded(hidden, mask):
+    """Positions in the dtype of hidden: bfloat16 has no odd whole numbers above 256."""
+    _refuse_empty(mask)
+    positions = mask.bool().to(hidden.dtype) * torch.arange(mask.shape[1]).to(hidden.dtype)
+    return hidden[_rows(hidden), positions.argmax(1)]

@@ -178,11 +178,12 @@ def learner(root: Path, body: str) -> Exercise:
         ("return (x", "ex_1_1_toy.py, line 11: '(' was never closed."),
         ("return x\nnope", r"line 12: NameError: name 'nope' is not defined"),
         ("return x\nimport nope", "line 12: ModuleNotFoundError: No module named 'nope'"),
-        ("return x\nexit(3)", "line 12: SystemExit: 3"),
+        ("return x\nexit(3)", "line 12: exit() is called"),
         ("import math\n    return math.pi", "uses math, which is what you are asked to write"),
         ("from groundup.toy import things as t\n    return t.f(x)", "uses groundup.toy.things.f"),
         ("return x\ndef f(y): return y", "f must take (x): yours takes (y)."),
         ("return x\ndel f", "has no function f."),
+        ("return x\nfrom groundup.course.show import show as f", "f in exercises/ch01_toys/"),
     ],
 )
 def test_file_that_cannot_be_used(toy_clone: Write, body: str, text: str) -> None:
@@ -233,13 +234,13 @@ def test_verdicts(toy_clone: Write, body: str, check: Check, verdict: Verdict, t
 def test_sections_of_the_report(toy_clone: Write) -> None:
     exercise = learner(toy_clone(TOY, "f"), "return x")
     passed = Outcome(adds, Verdict.PASSED)
-    failed = Outcome(doubles, Verdict.FAILED, "f(3) is wrong.")
+    failed = Outcome(doubles, Verdict.FAILED, "f(3) is wrong.", "x is 3")
     unwritten = Outcome(doubles, Verdict.NOT_WRITTEN, "ex_1_1_toy.py, line 11: 1.1")
 
     assert section(Result(exercise, [unwritten])) == (
         "1.1 A toy: not written yet. Start at exercises/ch01_toys/ex_1_1_toy.py, line 11.\n"
     )
-    text = section(Result(exercise, [passed, failed], printed={"doubles": "x is 3\n"}))
+    text = section(Result(exercise, [passed, failed], diagnosis="It is not doubled."))
     assert text == (
         "1.1 A toy: 1 of 3 points\n\n"
         "  passed    1 point   random cases         it can be added to\n"
@@ -247,6 +248,7 @@ def test_sections_of_the_report(toy_clone: Write) -> None:
         "  f(3) is wrong.\n\n"
         "  It printed\n"
         "    x is 3\n\n"
+        "  Your results are those of a known mistake: It is not doubled.\n\n"
         "  Your code: exercises/ch01_toys/ex_1_1_toy.py\n"
         "  To read:   a book\n"
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from groundup.course import clone
-from groundup.course.exercises import catalogue, check, select
+from groundup.course.exercises import catalogue, select
+from groundup.course.learn.check import check
 from groundup.lab.errors import UserError
 
 Write = Callable[..., Path]

@@ -9,9 +9,10 @@ from groundup.course import clone
 from groundup.course.checks import Layer
 from groundup.course.exercises import Exercise, catalogue
 from groundup.course.generate import solution_text
-from groundup.course.implementations import load, mutants
+from groundup.course.implementations import mutants
+from groundup.course.judge import judge
 from groundup.course.results import Result, section
-from groundup.course.run import Outcome, Verdict, load_checks, run_checks
+from groundup.course.run import Outcome, Verdict, load_checks
 
 ROOT = clone.root()
 EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}
@@ -22,8 +23,12 @@ CLAIM = re.compile(
 
 
 @cache
+def judged(id: str, which: str) -> Result:
+    return judge(EXERCISES[id], which, stop=False)
+
+
 def outcomes(id: str, which: str) -> list[Outcome]:
-    return run_checks(load_checks(EXERCISES[id]), load(EXERCISES[id], which))
+    return judged(id, which).outcomes
 
 
 def failed(id: str, which: str) -> set[str]:
@@ -54,6 +59,12 @@ def test_stub_says_that_it_is_not_written(exercise: Exercise) -> None:
 @pytest.mark.parametrize(("id", "name"), MUTANTS)
 def test_checks_reject_the_mutant(id: str, name: str) -> None:
     assert failed(id, f"mutant:{name}"), mutants(EXERCISES[id])[name].diagnosis
+
+
+@pytest.mark.parametrize(("id", "name"), MUTANTS)
+def test_whoever_writes_the_mutant_is_told_its_diagnosis(id: str, name: str) -> None:
+    """So no two mutants do the same on every call that the checks make."""
+    assert judged(id, f"mutant:{name}").diagnosis == mutants(EXERCISES[id])[name].diagnosis
 
 
 @every_exercise
@@ -98,9 +109,7 @@ def test_a_failure_names_only_values_that_a_mutant_gives(exercise: Exercise) -> 
 
 
 def test_failure_shown_to_learners_is_the_real_one() -> None:
-    whole = outcomes("5.1", "mutant:no_bias_correction")
-    first = next(n for n, o in enumerate(whole) if o.verdict is Verdict.FAILED)
-    text = section(Result(EXERCISES["5.1"], whole[: first + 1]))
+    text = section(judge(EXERCISES["5.1"], "mutant:no_bias_correction"))
     assert f"```text\n{text}```" in (ROOT / "docs/learn/exercises.md").read_text(encoding="utf-8")
 
 
@@ -139,7 +148,9 @@ def test_section_to_read_exists(exercise: Exercise) -> None:
         headings = {line.lstrip("# ") for line in lines if re.match(r"# #+ ", line)}
         assert heading in headings
     else:
-        assert re.search(r"arXiv \d{4}\.\d{5}", exercise.read), "name a section or a source"
+        assert re.search(r"\(\d{4}\)|arXiv \d{4}\.\d{5}", exercise.read), (
+            "name a section or a source"
+        )
 
 
 @every_exercise

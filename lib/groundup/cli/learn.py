@@ -1,19 +1,121 @@
-"""The commands of a learner."""
+"""The commands of a learner, and of those who teach: from the first exercise to the grade."""
 
 import argparse
+from pathlib import Path
 
-from groundup.cli.parser import Commands, add
+from groundup.cli.parser import Commands, Parser, add
 
 
 def add_commands(commands: Commands) -> None:
     """Add them."""
+    add(commands, "start", _start, "say where to begin, or go on", "groundup start")
     check = add(
         commands, "check", _check, "check what you wrote in an exercise", "groundup check 5.1"
     )
-    check.add_argument("exercise", nargs="?", help="an exercise (5.1), a chapter (5), or all")
+    _selection(check, "all that you have begun")
+    watch = add(
+        commands, "watch", _watch, "check an exercise each time you save it", "groundup watch 5.1"
+    )
+    _selection(watch, "all")
+    hint = add(commands, "hint", _hint, "give a hint, one more each time", "groundup hint 5.1")
+    solution = add(
+        commands,
+        "solution",
+        _solution,
+        "show the worked solution; asks first unless it is solved",
+        "groundup solution 5.1",
+    )
+    solution.add_argument("--yes", action="store_true", help="do not ask")
+    reset = add(
+        commands,
+        "reset",
+        _reset,
+        "put a fresh stub back; yours is kept beside it",
+        "groundup reset 5.1",
+    )
+    for command in (hint, solution, reset):
+        command.add_argument("exercise", help="its id, such as 5.1")
+    add(commands, "progress", _progress, "show the map and your points", "groundup progress")
+    grade = add(
+        commands,
+        "grade",
+        _grade,
+        "for instructors: run every check (exits with 0 whatever the points)",
+        "groundup grade 5 --json --submission handed-in/ada --checks my-checks",
+    )
+    _selection(grade, "all")
+    grade.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    grade.add_argument(
+        "--checks",
+        type=Path,
+        metavar="DIR",
+        help="your own checks, run in addition, in files named as ours (test_5_1_adam.py)",
+    )
+    grade.add_argument(
+        "--submission",
+        type=Path,
+        metavar="DIR",
+        help="a folder with the ex_….py files to grade, instead of those of this clone",
+    )
+
+
+def _selection(command: Parser, default: str) -> None:
+    command.add_argument(
+        "selection",
+        nargs="?",
+        metavar="exercise",
+        help=f"an exercise (5.1) or a chapter (5); default: {default}",
+    )
+
+
+def _start(_: argparse.Namespace) -> int:
+    from groundup.course.learn import guide
+
+    return guide.start()
 
 
 def _check(options: argparse.Namespace) -> int:
-    from groundup.course.exercises import check
+    from groundup.course.learn.check import check
 
-    return check(options.exercise)
+    return check(options.selection)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from groundup.course.learn.watch import watch
+
+    return watch(options.selection)
+
+
+def _hint(options: argparse.Namespace) -> int:
+    from groundup.course.learn import hints
+
+    return hints.hint(options.exercise)
+
+
+def _solution(options: argparse.Namespace) -> int:
+    from groundup.course.learn import hints
+
+    return hints.solution(options.exercise, options.yes)
+
+
+def _reset(options: argparse.Namespace) -> int:
+    from groundup.course.learn import hints
+
+    return hints.reset(options.exercise)
+
+
+def _progress(_: argparse.Namespace) -> int:
+    from groundup.course.learn import guide
+
+    return guide.show_progress()
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from groundup.course.learn.grade import grade
+
+    return grade(
+        options.selection,
+        as_json=options.json,
+        checks=options.checks,
+        submission=options.submission,
+    )

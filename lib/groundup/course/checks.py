@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundup.course.show import indent, show_given
+from groundup.course.show import WIDTH, indent, show_given
 
 
 class Layer(enum.IntEnum):
@@ -101,11 +101,11 @@ class CheckFailure(Exception):
     probably: str = ""
 
     def __str__(self) -> str:
-        parts = [textwrap.fill(self.says, 88)]
+        parts = [textwrap.fill(self.says, WIDTH)]
         if self.given:
             parts.append(indent("given\n" + indent(show_given(self.given), 2), 2))
         if self.detail:
             parts.append(indent(self.detail, 2))
         if self.probably:
-            parts.append(textwrap.fill(self.probably, 88))
+            parts.append(textwrap.fill(self.probably, WIDTH))
         return "\n\n".join(parts)

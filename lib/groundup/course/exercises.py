@@ -1,19 +1,16 @@
-"""The catalogue of exercises, exercises/*/exercise.toml, and the command that checks them."""
+"""The catalogue of exercises, exercises/*/exercise.toml."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from groundup.course import clone
 from groundup.lab.errors import UserError
 
 HINTS = 3
+SECONDS = 10
 _KEYS: dict[str, type] = {
     "id": str,
     "name": str,
@@ -24,6 +21,7 @@ _KEYS: dict[str, type] = {
     "requires": list,
     "forbidden": list,
     "hints": list,
+    "seconds": int,
 }
 
 
@@ -62,6 +60,7 @@ class Exercise:
         requires: ids of the exercises to solve before.
         forbidden: dotted names that would answer the question instead of the learner.
         hints: three, from the gentlest to the plainest.
+        seconds: how long a check may take.
         root: the clone.
         folder: the chapter's folder, such as ``ch05_training``.
     """
@@ -75,6 +74,7 @@ class Exercise:
     requires: tuple[str, ...]
     forbidden: tuple[str, ...]
     hints: tuple[str, ...]
+    seconds: int
     root: Path
     folder: str
 
@@ -152,28 +152,6 @@ def select(exercises: Sequence[Exercise], selection: str) -> list[Exercise]:
     return chosen
 
 
-def check(selection: str | None = None) -> int:
-    """Run pytest on what the learner wrote: the command ``groundup check``.
-
-    Args:
-        selection: an id (``5.1``), a chapter (``5``, ``ch05_training``), or None for all.
-
-    Returns:
-        The exit code: 0 if every check passed, 1 if not.
-
-    Raises:
-        UserError: outside a clone, an unknown selection, or pytest is missing.
-    """
-    root = clone.root()
-    exercises = catalogue(root)
-    chosen = exercises if selection is None else select(exercises, selection)
-    if find_spec("pytest") is None:
-        raise UserError('missing pytest: run pip install -e ".[dev]" in the clone')
-    files = [str(exercise.checks.relative_to(root)) for exercise in chosen]
-    command = [sys.executable, "-m", "pytest", *files]
-    return 1 if subprocess.run(command, cwd=root, check=False).returncode else 0
-
-
 def _order(identifier: str) -> tuple[int, ...]:
     return tuple(int(part) for part in identifier.split("."))
 
@@ -194,6 +172,7 @@ def _read(path: Path, root: Path) -> list[Exercise]:
 
 
 def _entry(entry: dict[str, Any], where: str, path: Path, root: Path) -> Exercise:
+    entry = {"seconds": SECONDS, **entry}
     for key, kind in _KEYS.items():
         if key not in entry:
             raise UserError(f"{where}: {key} is missing")
@@ -212,8 +191,9 @@ def _entry(entry: dict[str, Any], where: str, path: Path, root: Path) -> Exercis
         raise UserError(f"{where}: name must be lower-case words with _: got {entry['name']!r}")
     if len(entry["hints"]) != HINTS:
         raise UserError(f"{where}: hints must be {HINTS}: got {len(entry['hints'])}")
-    if entry["points"] < 1:
-        raise UserError(f"{where}: points must be positive: got {entry['points']}")
+    for key in ("points", "seconds"):
+        if entry[key] < 1:
+            raise UserError(f"{where}: {key} must be positive: got {entry[key]}")
     if not entry["targets"]:
         raise UserError(
             f"{where}: targets must name a function, such as groundup.scratch.optim:adam"
@@ -234,6 +214,7 @@ def _entry(entry: dict[str, Any], where: str, path: Path, root: Path) -> Exercis
         requires=tuple(entry["requires"]),
         forbidden=tuple(entry["forbidden"]),
         hints=tuple(entry["hints"]),
+        seconds=entry["seconds"],
         root=root,
         folder=path.parent.name,
     )

@@ -114,6 +114,9 @@ def unchanged(**inputs: Any) -> Iterator[None]:
     for name, value in inputs.items():
         after = as_array(value)
         assert after is not None
+        if after.shape != before[name].shape:
+            says = f"{name} has changed its shape, from {before[name].shape} to {after.shape}."
+            raise CheckFailure(says)
         index = first_difference(after, before[name], 0.0, 0.0)
         if index is not None:
             raise CheckFailure(
@@ -125,12 +128,15 @@ def unchanged(**inputs: Any) -> Iterator[None]:
 
 
 @contextmanager
-def raises(error: type[Exception], when: str) -> Iterator[None]:
+def raises(
+    error: type[Exception], when: str, given: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """The block raises this error.
 
     Args:
         error: the error's class.
         when: what is wrong with the input, to follow "when".
+        given: the inputs, by name, as they are to be shown.
     """
     try:
         yield
@@ -141,8 +147,8 @@ def raises(error: type[Exception], when: str) -> Iterator[None]:
     except Exception as other:
         kind = type(other).__name__
         says = f"{kind} is raised, and should be {error.__name__}, when {when}."
-        raise CheckFailure(says, detail=f"{kind}: {other}") from None
-    raise CheckFailure(f"No {error.__name__} is raised when {when}.")
+        raise CheckFailure(says, f"{kind}: {other}", given or {}) from None
+    raise CheckFailure(f"No {error.__name__} is raised when {when}.", given=given or {})
 
 
 def _close(

@@ -54,7 +54,7 @@ def build(
             if not force:
                 say(f"{path.relative_to(root)} is edited: left as it is")
                 continue
-            say(f"{path.relative_to(root)} is edited: kept as {_back_up(path).name}")
+            say(f"{path.relative_to(root)} is edited: kept as {back_up(path).name}")
         with atomic_file(path) as temporary:
             temporary.write_text(texts[path], encoding="utf-8")
         written.append(path)
@@ -132,7 +132,8 @@ def _read(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _back_up(path: Path) -> Path:
+def back_up(path: Path) -> Path:
+    """Copy a file to ``<file>.bak-<time>`` beside it, and return the copy."""
     backup = path.with_name(f"{path.name}.bak-{datetime.now():%Y%m%d-%H%M%S-%f}")
     backup.write_bytes(path.read_bytes())
     return backup

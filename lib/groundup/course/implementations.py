@@ -14,6 +14,7 @@ from typing import Any
 from groundup.course.checks import CheckFailure
 from groundup.course.exercises import Exercise
 from groundup.course.generate import parameters, stub_text
+from groundup.course.sandbox import OutOfTime, stop_clock
 from groundup.lab.errors import UserError
 
 
@@ -77,12 +78,13 @@ def mutants(exercise: Exercise) -> dict[str, Mutant]:
     return {each.name: each for each in found if each.exercise == exercise.id}
 
 
-def load(exercise: Exercise, which: str = "") -> Implementation:
+def load(exercise: Exercise, which: str = "", file: Path | None = None) -> Implementation:
     """Load one version of an exercise.
 
     Args:
         exercise: of the catalogue.
         which: empty for the learner's file; ``stub`` as generated, ``solution``, ``mutant:NAME``.
+        file: the learner's file, if it is not the one in the clone.
 
     Raises:
         UserError: there is no such version.
@@ -93,11 +95,15 @@ def load(exercise: Exercise, which: str = "") -> Implementation:
         return _functions(exercise, exercise.file, stub_text(exercise))
     if which not in ("", "solution") and kind != "mutant":
         raise UserError(f"--impl must be stub, solution or mutant:NAME: got {which!r}")
-    path = exercise.solution if which else exercise.file
+    path = exercise.solution if which else file or exercise.file
     if not path.is_file():
-        where = path.relative_to(exercise.root)
+        where = _shown(path, exercise)
         raise CheckFailure(f"There is no {where}. Run groundup course build to get it.")
-    own = _functions(exercise, path, path.read_text(encoding="utf-8"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckFailure(f"{_shown(path, exercise)} is not UTF-8 text: {error}.") from None
+    own = _functions(exercise, path, text)
     if kind != "mutant":
         return own
     known = mutants(exercise)
@@ -105,12 +111,17 @@ def load(exercise: Exercise, which: str = "") -> Implementation:
         raise UserError(
             f"exercise {exercise.id} has no mutant {name!r}. There are: {', '.join(known)}"
         )
-    vars(own.functions)[known[name].replaces] = known[name].function
-    return Implementation(own.functions, exercise.mutants)
+    return mutated(own, known[name], exercise)
+
+
+def mutated(solution: Implementation, wrong: Mutant, exercise: Exercise) -> Implementation:
+    """A solution with one of its functions replaced by a wrong version."""
+    functions = {**vars(solution.functions), wrong.replaces: wrong.function}
+    return Implementation(SimpleNamespace(**functions), exercise.mutants)
 
 
 def _functions(exercise: Exercise, path: Path, text: str) -> Implementation:
-    where = path.relative_to(exercise.root)
+    where = _shown(path, exercise)
     try:
         names = _dotted_names(ast.parse(text))
         module = _execute(text, path, f"exercise_{exercise.stem}")
@@ -119,7 +130,8 @@ def _functions(exercise: Exercise, path: Path, text: str) -> Implementation:
         mark = " " * ((error.offset or 1) - 1) + "^"
         detail = f"{line}\n{mark}".strip("\n") if line else ""
         raise CheckFailure(f"{where}, line {error.lineno}: {error.msg}.", detail) from None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, OutOfTime) as error:
+        stop_clock()
         raise CheckFailure(f"{where} can't be read. {raised(error, path)}") from None
     for banned in (*exercise.forbidden, *(f"{t.module}.{t.symbol}" for t in exercise.targets)):
         if any(f"{name}.".startswith(f"{banned}.") for name in names):
@@ -129,6 +141,9 @@ def _functions(exercise: Exercise, path: Path, text: str) -> Implementation:
         function = getattr(module, name, None)
         if not callable(function):
             raise CheckFailure(f"{where} has no function {name}.")
+        if (getattr(function, "__module__", None) or "").startswith("groundup."):
+            says = f"{name} in {where} is the library's own, which is what you are asked to write."
+            raise CheckFailure(says)
         if (taken := tuple(inspect.signature(function).parameters)) != wanted:
             says = f"{name} must take ({', '.join(wanted)}): yours takes ({', '.join(taken)})."
             raise CheckFailure(says)
@@ -136,24 +151,46 @@ def _functions(exercise: Exercise, path: Path, text: str) -> Implementation:
     return Implementation(SimpleNamespace(**functions), path)
 
 
-def missing_packages(path: Path) -> list[str]:
-    """The packages that a Python file imports at its top and that are not installed."""
+def _shown(path: Path, exercise: Exercise) -> Path:
+    """A path as the report names it: within the clone, or whole."""
+    return path.relative_to(exercise.root) if path.is_relative_to(exercise.root) else path
+
+
+def lacks(checks: Path) -> str:
+    """What to install before a file of checks can run, a sentence; empty if everything is there."""
     names = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in ast.parse(checks.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
-    return sorted(name for name in names if find_spec(name) is None)
+    missing = sorted(name for name in names if find_spec(name) is None)
+    if not missing:
+        return ""
+    needs = f"This exercise needs {', '.join(missing)}, which is not installed"
+    return f'{needs}: run pip install -e ".[embed]" in the clone.'
 
 
 def raised(error: BaseException, path: Path) -> str:
-    """An exception in words, with the last line of the file that it passed through."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What went wrong in words, with the last line of the file that it passed through."""
     frames = [
         each for each in traceback.extract_tb(error.__traceback__) if each.filename == str(path)
     ]
+    text = _in_words(error)
     return f"{path.name}, line {frames[-1].lineno}: {text}" if frames else text
+
+
+def _in_words(error: BaseException) -> str:
+    kind, said = type(error).__name__, str(error)
+    if isinstance(error, OutOfTime):
+        return f"still running after {said}. Does every loop in it end?"
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in said:
+        return f"more memory is asked for than a check may use. {said}".rstrip()
+    if isinstance(error, SystemExit):
+        return "exit() is called, which would end the whole program that uses this."
+    if isinstance(error, EOFError):
+        return "there is no keyboard here: input() and breakpoint() work under pytest --pdb only."
+    return f"{kind}: {said}" if said else kind
 
 
 def _execute(text: str, path: Path, name: str) -> ModuleType:

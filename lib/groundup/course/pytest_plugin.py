@@ -1,18 +1,18 @@
 """The hooks that make ``pytest exercises/…`` read well; ``exercises/conftest.py`` imports them."""
 
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from groundup.course import clone
+from groundup.course import clone, progress
 from groundup.course.checks import Check, CheckFailure
 from groundup.course.exercises import Exercise, catalogue
-from groundup.course.implementations import Implementation, load, missing_packages, mutants
+from groundup.course.implementations import lacks, mutants
+from groundup.course.judge import judge
 from groundup.course.results import Result, closing_line, section
-from groundup.course.run import Verdict, run_check
+from groundup.course.run import Verdict
 from groundup.lab.errors import GroundUpError
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "pytest_pycollect_makeitem",
     "pytest_pycollect_makemodule",
     "pytest_report_teststatus",
-    "pytest_runtest_makereport",
     "pytest_terminal_summary",
 ]
 
@@ -35,14 +34,14 @@ class _Session:
         which: the value of ``--impl``.
         by_file: each exercise by its file of checks.
         results: by exercise.
-        loaded: what the checks run on, by exercise.
+        wanted: the names of the checks that run, by exercise.
         items: the checks' names in pytest.
     """
 
     which: str
     by_file: dict[Path, Exercise]
     results: dict[str, Result] = field(default_factory=dict)
-    loaded: dict[str, Implementation] = field(default_factory=dict)
+    wanted: dict[str, set[str]] = field(default_factory=dict)
     items: set[str] = field(default_factory=set)
 
 
@@ -58,23 +57,25 @@ class CheckItem(pytest.Item):
         self.session_state = self.config.stash[_SESSION]
         self.session_state.items.add(self.nodeid)
         self.exercise = self.session_state.by_file[self.path.resolve()]
-        new = Result(self.exercise)
-        self.result = self.session_state.results.setdefault(self.exercise.id, new)
 
     def runtest(self) -> None:
-        """Run the check, unless an earlier one has already said what is wrong."""
+        """Tell how the check went; the first of an exercise has all of them run."""
         state, name = self.session_state, self.exercise.id
-        # The proofs want every verdict; a learner is told one thing at a time.
-        if self.result.unusable or (self.result.stopped and not state.which):
+        if name not in state.results:
+            # The proofs want every verdict; a learner is told one thing at a time.
+            state.results[name] = judge(
+                self.exercise,
+                state.which,
+                stop=not state.which,
+                names=state.wanted[name],
+                apart=not self.config.getoption("usepdb"),
+            )
+        result = state.results[name]
+        if result.unusable:
+            raise CheckFailure(result.unusable)
+        outcome = next((o for o in result.outcomes if o.check.name == self.check.name), None)
+        if outcome is None:
             pytest.skip("an earlier check failed")
-        if name not in state.loaded:
-            try:
-                state.loaded[name] = load(self.exercise, state.which)
-            except CheckFailure as failure:
-                self.result.unusable = str(failure)
-                raise
-        outcome = run_check(self.check, state.loaded[name])
-        self.result.outcomes.append(outcome)
         if outcome.verdict is not Verdict.PASSED:
             raise CheckFailure(outcome.message)
 
@@ -115,12 +116,10 @@ def pytest_pycollect_makemodule(
     """Leave out checks whose packages are not installed, and say which."""
     state = parent.config.stash[_SESSION]
     exercise = state.by_file.get(module_path.resolve())
-    missing = missing_packages(module_path) if exercise else []
-    if exercise is None or not missing:
+    lacking = lacks(module_path) if exercise else ""
+    if exercise is None or not lacking:
         return None
-    needs = f"This exercise needs {', '.join(missing)}, which is not installed"
-    unusable = f'{needs}: run pip install -e ".[embed,dev]" in the clone.'
-    state.results[exercise.id] = Result(exercise, unusable=unusable)
+    state.results[exercise.id] = Result(exercise, unusable=lacking)
     empty: pytest.Module = _Empty.from_parent(parent, path=module_path)
     return empty
 
@@ -153,6 +152,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not checks:
             names = ", ".join(name for each in known.values() for name in each)
             raise pytest.UsageError(f"no mutant is called {mutant!r}. There are: {names}")
+    for item in checks:
+        state.wanted.setdefault(item.exercise.id, set()).add(item.check.name)
     items[:] = [*others, *checks]
 
 
@@ -161,23 +162,14 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     return ("", "", "") if report.nodeid in config.stash[_SESSION].items else None
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep what a check printed."""
-    made = yield
-    if isinstance(item, CheckItem) and call.when == "call":
-        item.result.printed[item.check.name] = made.capstdout
-    return made
-
-
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Write the learner's report."""
     state = config.stash[_SESSION]
     results = [result for result in state.results.values() if result.outcomes or result.unusable]
+    if not state.which:
+        progress.record(results)
     if results:
         parts = [section(result, state.which) for result in results]
         terminalreporter.write_line("\n".join([*parts, closing_line(results)]))

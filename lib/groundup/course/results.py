@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 
 from groundup.course.exercises import Exercise
 from groundup.course.run import Outcome, Verdict
-from groundup.course.show import indent
+from groundup.course.show import WIDTH, indent
 
 
 @dataclass
@@ -16,19 +17,30 @@ class Result:
         exercise: of the catalogue.
         outcomes: of the checks that ran, in order.
         unusable: why the file could not be used at all, or empty.
-        printed: what the functions printed during a check, by the check's name.
+        diagnosis: what is wrong with the known wrong version that gives the same, or empty.
     """
 
     exercise: Exercise
     outcomes: list[Outcome] = field(default_factory=list)
     unusable: str = ""
-    printed: dict[str, str] = field(default_factory=dict)
+    diagnosis: str = ""
 
     @property
     def stopped(self) -> bool:
         """Whether something is wrong, beyond not being written."""
         failed = any(outcome.verdict is Verdict.FAILED for outcome in self.outcomes)
         return failed or bool(self.unusable)
+
+    @property
+    def solved(self) -> bool:
+        """Whether every check ran and passed."""
+        return bool(self.outcomes) and self.points == self.exercise.points
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether nothing is written yet."""
+        verdicts = {outcome.verdict for outcome in self.outcomes}
+        return verdicts == {Verdict.NOT_WRITTEN}
 
     @property
     def points(self) -> int:
@@ -49,15 +61,18 @@ def section(result: Result, which: str = "") -> str:
     if result.unusable:
         return f"{name}: 0 of {_points(exercise.points)}\n\n{indent(result.unusable, 2)}\n"
     unwritten = [o for o in result.outcomes if o.verdict is Verdict.NOT_WRITTEN]
-    if unwritten and len(unwritten) == len(result.outcomes):
+    if result.unwritten:
         return f"{name}: not written yet. Start at {where.parent}/{_place(unwritten[0])}.\n"
     lines = [f"{name}: {result.points} of {_points(exercise.points)}\n"]
     lines += [_line(outcome) for outcome in result.outcomes]
     for outcome in result.outcomes:
         if outcome.verdict is Verdict.FAILED:
             lines += ["", indent(outcome.message, 2), ""]
-            if said := result.printed.get(outcome.check.name, "").rstrip():
-                lines += ["  It printed", indent(said, 4), ""]
+            if outcome.printed:
+                lines += ["  It printed", indent(outcome.printed, 4), ""]
+    if result.diagnosis:
+        known = f"Your results are those of a known mistake: {result.diagnosis}"
+        lines += [indent(fill(known, WIDTH), 2), ""]
     if result.stopped and not which:
         lines += [f"  Your code: {where}", f"  To read:   {exercise.read}"]
     elif unwritten and not which:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _WHOLE = 24  # an array with more entries is shown in part
 _AROUND = 6  # entries of a row that are shown
-_WIDTH = 88
+WIDTH = 88
 
 
 def as_array(value: Any) -> NDArray[Any] | None:
@@ -28,7 +28,7 @@ def show(value: Any) -> str:
     array = as_array(value)
     if array is None:
         text = repr(value)
-        return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+        return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
     if not array.shape:
         return f"{array.item():.6g}"
     if array.size <= _WHOLE:
@@ -86,7 +86,7 @@ def side_by_side(
         shown = received, expected
     left, right = (_format(each).splitlines() for each in shown)
     width = max(len(line) for line in [names[0], *left]) + 4
-    if width + max(len(line) for line in right) <= _WIDTH:
+    if width + max(len(line) for line in right) <= WIDTH:
         rows = zip_longest([names[0], *left], [names[1], *right], fillvalue="")
         text = "\n".join(f"{one:<{width}}{other}".rstrip() for one, other in rows)
     else:
@@ -101,7 +101,7 @@ def indent(text: str, by: int = 4) -> str:
 
 def _format(array: NDArray[Any]) -> str:
     array = np.where(array == 0, abs(array), array)  # -0 reads like a mistake, and is none
-    text = np.array2string(array, precision=4, floatmode="maxprec", max_line_width=_WIDTH)
+    text = np.array2string(array, precision=4, floatmode="maxprec", max_line_width=WIDTH)
     return "\n".join(line for line in text.splitlines() if line.strip())
 
 

@@ -27,11 +27,12 @@ def last_token_pool(hidden: Tensor, mask: Tensor) -> Tensor:
     """The vector of the last real token: in a causal model the only one that has read it all.
 
     Args:
-        hidden: (B, T, D).
-        mask: (B, T), nonzero at real tokens, padded on either side.
+        hidden: (B, T, D). What it holds at padding does not matter.
+        mask: (B, T) of any type, nonzero at real tokens. Where a row is padded does not matter:
+            on the left, on the right or on both sides, and each row in its own way.
 
     Returns:
-        (B, D).
+        (B, D), of the dtype of ``hidden``. The inputs are not touched.
 
     Raises:
         ValueError: a text has no real token.

@@ -30,13 +30,20 @@ def rope_tables(
 def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each adjacent pair of entries by its position's angle.
 
+    Entries 2i and 2i + 1 of a vector are a point in a plane. The point turns about the origin,
+    counter-clockwise: (1, 0) comes to (cos, sin).
+
     Args:
-        x: (..., T, K).
-        cos: (T, K/2), sin: (T, K/2).
+        x: (..., T, K), K even; the position of a vector is its index along T.
+        cos: (T, K/2), of x's dtype: the cosine of the angle of each position and pair.
+        sin: (T, K/2), the sine of the same angle.
 
     Returns:
-        (..., T, K). Pair (a, b) becomes (a cos − b sin, a sin + b cos): the complex product of
-        the published model, without complex numbers.
+        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched.
+
+    Derivation:
+        Pair (a, b) becomes (a cos − b sin, a sin + b cos): the complex product of the published
+        model, without complex numbers.
     """
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)

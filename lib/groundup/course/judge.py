@@ -1,0 +1,108 @@
+"""Judge one version of an exercise: its checks, in a process apart, and what mistake it is."""
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from groundup.course.checks import Check, CheckFailure
+from groundup.course.exercises import Exercise
+from groundup.course.implementations import Implementation, lacks, load
+from groundup.course.match import known_mistake
+from groundup.course.results import Result
+from groundup.course.run import Outcome, Verdict, load_checks, run_check
+from groundup.course.sandbox import Limits, Message, Send, run_apart
+
+
+def judge(
+    exercise: Exercise,
+    which: str = "",
+    *,
+    stop: bool = True,
+    file: Path | None = None,
+    checks: Path | None = None,
+    names: Collection[str] | None = None,
+    apart: bool = True,
+) -> Result:
+    """Run the checks of an exercise.
+
+    Args:
+        exercise: of the catalogue; ``exercise.seconds`` bounds each check.
+        which: empty for the learner's file; ``stub``, ``solution`` or ``mutant:NAME``.
+        stop: at the first check that fails.
+        file: the learner's file, if it is not the one in the clone.
+        checks: a file of checks, if they are not the exercise's own.
+        names: of the checks to run. None: all.
+        apart: in a process of its own, with limits. False lets a debugger in.
+
+    Returns:
+        How it went. Code that crashes, hangs or ends its process is part of the answer.
+
+    Raises:
+        UserError: the checks or the version asked for do not exist.
+    """
+    result = Result(exercise)
+    if lacking := lacks(checks or exercise.checks):
+        result.unusable = lacking
+        return result
+    chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
+    warm([exercise])
+    ours = load(exercise, which) if which else None
+    begun: list[Check] = []
+
+    def hear(message: Message) -> None:
+        if "begins" in message:
+            begun.append(chosen[message["begins"]])
+        elif "unusable" in message:
+            result.unusable = message["unusable"]
+        elif "diagnosis" in message:
+            result.diagnosis = message["diagnosis"]
+        else:
+            verdict = Verdict(message["verdict"])
+            said = message.get("printed", "")
+            result.outcomes.append(Outcome(begun[-1], verdict, message["message"], said))
+
+    def work(send: Send) -> None:
+        for message in _judge(exercise, ours, chosen, stop, file):
+            send(message)
+
+    if not apart:
+        work(hear)
+        return result
+    reason = run_apart(work, Limits(seconds=exercise.seconds), hear)
+    if reason and len(begun) > len(result.outcomes):
+        result.outcomes.append(Outcome(begun[-1], Verdict.FAILED, f"Your code failed. {reason}"))
+    elif reason and not begun and not result.unusable:
+        result.unusable = f"{exercise.file.name} can't be read. {reason}"
+    return result
+
+
+def warm(exercises: Iterable[Exercise]) -> None:
+    """Import what exercises and their checks need, so that :func:`judge` finds it there."""
+    for exercise in exercises:
+        if not lacks(exercise.checks):
+            load(exercise, "solution")
+            load_checks(exercise)
+
+
+def _judge(
+    exercise: Exercise,
+    own: Implementation | None,
+    checks: list[Check],
+    stop: bool,
+    file: Path | None,
+) -> Iterator[Message]:
+    """What the process apart says, message by message."""
+    try:
+        own = own or load(exercise, file=file)
+    except CheckFailure as failure:
+        yield {"unusable": str(failure)}
+        return
+    wrong = False
+    for number, check in enumerate(checks):
+        yield {"begins": number}
+        outcome = run_check(check, own)
+        yield {"verdict": outcome.verdict.value, "message": outcome.message}
+        wrong = wrong or outcome.verdict is Verdict.FAILED
+        if stop and wrong:
+            break
+    if wrong:
+        yield {"diagnosis": known_mistake(exercise, own)}

@@ -1,0 +1,79 @@
+"""``groundup check``: check what is written, keep the result, say what comes next."""
+
+from collections.abc import Sequence
+
+from groundup.course import clone, progress
+from groundup.course.exercises import HINTS, Exercise, catalogue, select
+from groundup.course.judge import judge
+from groundup.course.learn.page import busy, report, say, say_with
+from groundup.course.learn.standing import chapter_file, chapter_of, next_up, standings
+from groundup.course.results import Result, closing_line, section
+
+
+def check(selection: str | None = None) -> int:
+    """Check the learner's files and print what there is to say of each, as it comes.
+
+    Args:
+        selection: an id (``5.1``), a chapter (``5``, ``ch05_training``), or None for all that is
+            begun.
+
+    Returns:
+        The exit code: 0 if every check passed, 1 if not.
+
+    Raises:
+        UserError: outside a clone, or an unknown selection.
+    """
+    exercises = catalogue(clone.root())
+    chosen = exercises if selection is None else select(exercises, selection)
+    blank = [each for each in chosen if selection is None and not progress.is_begun(each)]
+    begun = [each for each in chosen if each not in blank]
+    if not begun:
+        say("Nothing is written yet. groundup start says where to begin.")
+        return 1
+    results = [verdict(exercise) for exercise in begun]
+    if blank:
+        say(f"Not written yet: {', '.join(each.id for each in blank)}.")
+    say(closing_line([*results, *map(Result, blank)]), "bold")
+    what_next(results)
+    return 0 if not blank and all(result.solved for result in results) else 1
+
+
+def verdict(exercise: Exercise) -> Result:
+    """Check one exercise, keep the result and print it."""
+    with busy(f"checking {exercise.id} {exercise.title} …"):
+        result = judge(exercise)
+    progress.record([result])
+    text = section(result)
+    report(text.rstrip("\n") if result.unwritten else text)
+    return result
+
+
+def what_next(results: Sequence[Result]) -> None:
+    """Say what to do after these results."""
+    root = results[0].exercise.root
+    now = standings(root)
+    if len(results) == 1 and not results[0].solved:
+        exercise = results[0].exercise
+        given = next(each.record.hints for each in now if each.exercise.id == exercise.id)
+        if given < HINTS:
+            say_with(f"groundup hint {exercise.id}", f"if you are stuck: hint {given + 1} of 3")
+        else:
+            say_with(f"groundup solution {exercise.id}", "shows the answer; all hints are given")
+        return
+    if len(results) == 1:
+        _see(results[0].exercise)
+    following = next_up(now)
+    if following is None:
+        say("Every exercise of the course is solved.", "bold green")
+    elif all(result.solved for result in results):
+        exercise = following.exercise
+        say_with(f"groundup watch {exercise.id}", f"next: {exercise.title}", 31)
+
+
+def _see(exercise: Exercise) -> None:
+    """Offer to run what was solved, and to compare it."""
+    number = chapter_of(exercise)
+    say(f"{exercise.id} is solved.", "bold green")
+    if chapter_file(exercise.root, number):
+        say_with(f"groundup chapter {number} --mine {exercise.id}", "see it run", 31)
+    say_with(f"groundup solution {exercise.id}", "compare", 31)

@@ -1,0 +1,137 @@
+"""``groundup start`` and ``groundup progress``: where to begin, where you stand, the map."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from shutil import which
+
+from rich.text import Text
+
+from groundup.course import clone
+from groundup.course.exercises import HINTS
+from groundup.course.implementations import lacks
+from groundup.course.learn.page import say, say_with
+from groundup.course.learn.standing import (
+    Standing,
+    chapter_of,
+    chapter_title,
+    next_up,
+    reading,
+    standings,
+)
+from groundup.course.pages import PARTS
+from groundup.course.terminal import console
+
+_BAR = 20
+
+
+def start() -> int:
+    """Say what the course is, where the learner stands, and what to do now.
+
+    Raises:
+        UserError: outside a clone.
+    """
+    now = standings(clone.root())
+    following = next_up(now)
+    if not any(each.begun or each.record.attempts for each in now):
+        say("Ground Up is a course that is also a library: a transformer in NumPy, then NeoBERT")
+        say("in PyTorch, then sentence embeddings. You write its functions, one after another, and")
+        say("checks tell you what is still wrong.")
+    else:
+        say(_sum(now), "bold")
+    if following is None:
+        say("Every exercise is solved. groundup tour runs the whole ladder.")
+        return 0
+    exercise, begun = following.exercise, following.begun
+    names = " and ".join(target.name for target in exercise.targets)
+    say()
+    head = f"{exercise.id} {exercise.title}, {exercise.points} points"
+    say(f"{'Go on with' if begun else 'Now'}: {head}", "bold")
+    say(f"  read  {reading(exercise)}")
+    say(f"  open  {exercise.file.relative_to(exercise.root)}, and write the body of {names}")
+    say()
+    say_with(f"groundup watch {exercise.id}", "checks it each time you save")
+    left = HINTS - following.record.hints
+    if left:
+        say_with(f"groundup hint {exercise.id}", f"a hint, one more each time ({left} left)")
+    else:
+        say_with(f"groundup solution {exercise.id}", "the answer; all hints are given")
+    say_with("groundup progress", "the map of the course")
+    say()
+    if lacking := lacks(exercise.checks):
+        say(lacking, "bold red")
+    else:
+        say("All packages that it needs are installed.")
+    if which("groundup") is None:
+        say("If your shell does not know groundup: source .venv/bin/activate", "dim")
+    return 0
+
+
+def show_progress() -> int:
+    """Print the map: parts, chapters, exercises, points.
+
+    The exercises of a chapter are listed once one of them is begun or next.
+
+    Raises:
+        UserError: outside a clone.
+    """
+    now = standings(clone.root())
+    following = next_up(now)
+    parts = [(part.heading, part.first, part.last) for part in PARTS]
+    for heading, first, last in [*parts, ("More chapters", PARTS[-1].last + 1, 99)]:
+        inside = [each for each in now if first <= chapter_of(each.exercise) <= last]
+        if not inside:
+            continue
+        _row("", heading, inside, "bold")
+        for number, group in groupby(inside, key=lambda each: chapter_of(each.exercise)):
+            chapter = list(group)
+            title = chapter_title(chapter[0].exercise.root, chapter[0].exercise)
+            _row(f"{number:>4}", title, chapter)
+            if any(each.begun or each.record.attempts or each is following for each in chapter):
+                for each in chapter:
+                    _exercise(each, each is following)
+        say()
+    say(_sum(now), "bold")
+    if following:
+        exercise = following.exercise
+        say_with(f"groundup watch {exercise.id}", f"next: {exercise.title}")
+    return 0
+
+
+def _row(number: str, title: str, inside: Sequence[Standing], style: str = "") -> None:
+    reached = sum(each.points for each in inside)
+    total = sum(each.exercise.points for each in inside)
+    name = f"{number}  {title}" if number else title
+    line = Text(f"{name:<58}", style).append(f"{reached:>5} of {total:<4}", "")
+    if console.is_terminal:
+        bar = max(0, min(_BAR, console.width - line.cell_len - 1))
+        full = round(bar * reached / total)
+        line.append("━" * full, "green").append("━" * (bar - full), "dim")
+    line.rstrip()
+    console.print(line, soft_wrap=True)
+
+
+def _exercise(each: Standing, is_next: bool) -> None:
+    exercise, record = each.exercise, each.record
+    state = "solved" if each.solved else "begun" if each.begun else ""
+    mark = ">" if is_next else " "
+    name = f"    {mark} {exercise.id:<6}{exercise.title}"
+    line = Text(f"{name:<50}", "bold" if is_next else "")
+    line.append(f"{state:<8}", "green" if each.solved else "yellow")
+    line.append(f"{each.points:>5} of {exercise.points:<4}")
+    notes = []
+    if record.hints:
+        notes.append("1 hint" if record.hints == 1 else f"{record.hints} hints")
+    if record.helped:
+        notes.append("solution seen")
+    if each.changed:
+        notes.append("changed since")
+    line.append(", ".join(notes), "dim")
+    line.rstrip()
+    console.print(line, soft_wrap=True)
+
+
+def _sum(now: Sequence[Standing]) -> str:
+    reached = sum(each.points for each in now)
+    total = sum(each.exercise.points for each in now)
+    solved = sum(each.solved for each in now)
+    return f"{solved} of {len(now)} exercises solved, {reached} of {total} points"

@@ -1,0 +1,145 @@
+"""``groundup hint``, ``solution`` and ``reset``: help with one exercise."""
+
+import re
+import sys
+
+from rich.markdown import Markdown
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.theme import Theme
+
+from groundup.course import clone, progress
+from groundup.course.exercises import Exercise
+from groundup.course.generate import back_up, stub_text
+from groundup.course.learn import formula
+from groundup.course.learn.page import say, say_with
+from groundup.course.learn.standing import next_up, one, standings
+from groundup.course.progress import Record
+from groundup.course.terminal import console
+from groundup.lab.errors import UserError
+from groundup.lab.files import atomic_file
+
+_WIDE = 140  # columns from which code and explanation stand beside each other
+_TEXT = 56  # columns that the explanation then has at least
+_LINE = 100  # columns of a line that reads well
+_THEME = Theme({"markdown.code": "cyan", "markdown.block_quote": "none"})
+
+
+def hint(selection: str) -> int:
+    """Show the hints of an exercise that were given, and one more.
+
+    Raises:
+        UserError: outside a clone, or no such exercise.
+    """
+    exercise = one(clone.root(), selection)
+    with progress.changing(exercise.root) as records:
+        record = progress.entry(records, exercise)
+        before = record.hints
+        record.hints = min(before + 1, len(exercise.hints))
+    say(f"{exercise.id} {exercise.title}", "bold")
+    for number, text in enumerate(exercise.hints[: record.hints], 1):
+        old = number < record.hints
+        say()
+        say(f"Hint {number} of {len(exercise.hints)}", "dim" if old else "bold")
+        say(text, "dim" if old else "")
+    say()
+    if record.hints < len(exercise.hints):
+        say_with(f"groundup check {exercise.id}", "once you have tried it")
+        say_with(f"groundup hint {exercise.id}", "one more")
+    else:
+        last = "That was the last hint." if record.hints > before else "There are no more hints."
+        say(last)
+        say_with(f"groundup solution {exercise.id}", "the answer, with its explanation")
+    return 0
+
+
+def solution(selection: str, yes: bool = False) -> int:
+    """Show the solution beside its worked explanation. Unless it is solved, ask before.
+
+    Args:
+        selection: an id.
+        yes: do not ask.
+
+    Raises:
+        UserError: outside a clone, no such exercise, or it is unsolved and nobody can be asked.
+    """
+    root = clone.root()
+    exercise = one(root, selection)
+    if not exercise.solution.is_file():
+        where = exercise.solution.relative_to(root)
+        raise UserError(f"there is no {where}: run groundup course build to get it")
+    record = progress.read(root).get(exercise.id, Record())
+    if record.solved is None and not yes and not _agreed(exercise, record):
+        say_with(f"groundup hint {exercise.id}", "gives a hint instead")
+        return 0
+    with progress.changing(root) as records:
+        entry = progress.entry(records, exercise)
+        entry.solution_seen = entry.solution_seen or progress.now()
+    _show(exercise)
+    if record.solved is None:
+        say_with(f"groundup check {exercise.id}", "when you have written it yourself")
+    elif following := next_up(standings(root)):
+        say_with(f"groundup watch {following.exercise.id}", f"next: {following.exercise.title}")
+    return 0
+
+
+def reset(selection: str) -> int:
+    """Put the stub of an exercise back, after a copy of what the learner wrote.
+
+    Raises:
+        UserError: outside a clone, or no such exercise.
+    """
+    exercise = one(clone.root(), selection)
+    file, text = exercise.file, stub_text(exercise)
+    where = file.relative_to(exercise.root)
+    if file.is_file() and file.read_bytes() == text.encode():
+        say(f"{where} is as it was given: there is nothing to reset.")
+        return 0
+    if progress.is_begun(exercise):
+        say(f"Kept: {where.parent / back_up(file).name}")
+    with atomic_file(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    say(f"Fresh: {where}")
+    say("Your points stay.")
+    return 0
+
+
+def _agreed(exercise: Exercise, record: Record) -> bool:
+    given = f"{record.hints} of {len(exercise.hints)} hints given"
+    if not (sys.stdin.isatty() and console.is_terminal):
+        raise UserError(
+            f"{exercise.id} is not solved yet ({given}): groundup hint {exercise.id} gives a "
+            f"hint, groundup solution {exercise.id} --yes shows the answer all the same"
+        )
+    try:
+        answer = input(f"{exercise.id} is not solved yet ({given}). Show the answer? [y/N] ")
+    except EOFError:
+        answer = ""
+        say()
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _show(exercise: Exercise) -> None:
+    code = formula.in_code(exercise.solution.read_text(encoding="utf-8"))
+    file = exercise.explanation
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if not console.is_terminal:
+        print(f"{code}\n{formula.in_text(text)}")
+        return
+    heading = re.match(r"# (.+)\n", text)
+    console.rule(heading[1] if heading else f"{exercise.id} {exercise.title}", align="left")
+    console.push_theme(_THEME)
+    shown = Markdown(formula.in_markdown(text[heading.end() :] if heading else text))
+    painted = Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True)
+    if console.width >= _WIDE:
+        room = console.width - _TEXT - 3
+        table = Table.grid(padding=(0, 3, 0, 0))
+        table.add_column(width=min(room, max(map(len, code.splitlines())) + 2))
+        table.add_column(max_width=_LINE)
+        table.add_row(painted, shown)
+        console.print(table)
+    else:
+        console.print(painted)
+        console.print(shown, width=min(console.width, _LINE))
+    console.pop_theme()
+    say()

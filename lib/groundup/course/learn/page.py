@@ -1,0 +1,53 @@
+"""Lines for the learner: wrapped and coloured in a terminal, plain and whole in a pipe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.control import Control
+from rich.segment import ControlType
+from rich.text import Text
+
+from groundup.course.terminal import console
+
+_COLOURS = {
+    r"\A.*": "bold",
+    r"(?m)^  passed\b": "green",
+    r"(?m)^  failed\b": "bold red",
+    r"(?m)^  to write\b": "yellow",
+    r"Your results are those of a known mistake:": "bold",
+}
+
+
+def say(text: str = "", style: str = "") -> None:
+    """Print a line of prose."""
+    console.print(Text(text, style), soft_wrap=not console.is_terminal)
+
+
+def say_with(command: str, about: str, width: int = 24) -> None:
+    """Print a command and what it does."""
+    line = Text("  ").append(f"{command:<{width}}", "cyan").append(f"  {about}".rstrip())
+    console.print(line, soft_wrap=True)
+
+
+def report(section: str) -> None:
+    """Print what the checks say of an exercise. Its lines are never folded: arrays stand in it."""
+    text = Text(section)
+    for pattern, style in _COLOURS.items():
+        text.highlight_regex(pattern, style)
+    console.print(text, soft_wrap=True)
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Say in a terminal what is being done, and wipe it out when it is.
+
+    Not rich's spinner: that is a thread, and checks are forked from this process meanwhile.
+    """
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield
+        return
+    console.print(Text(text, "dim"), end="\r")
+    try:
+        yield
+    finally:
+        console.control(Control((ControlType.ERASE_IN_LINE, 2), ControlType.CARRIAGE_RETURN))

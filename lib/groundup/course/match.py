@@ -1,0 +1,204 @@
+"""Tell a learner which known mistake theirs is: the wrong version that does the same.
+
+Two versions of a function do the same if, on every call that the checks make, they return the same
+numbers (and, with torch, pass the same gradients back), raise the same error, and change the same
+inputs. What a forward pass keeps for its backward pass is its own affair, and is not compared.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundup.course.checks import Check
+from groundup.course.exercises import Exercise
+from groundup.course.implementations import Implementation, load, mutants, mutated
+from groundup.course.run import load_checks, run_check
+from groundup.course.show import as_array
+
+# A leaf is a type and its numbers; of what is no array, the type alone.
+Leaf = tuple[str, NDArray[Any] | None]
+
+# Relative and absolute: two ways to write one formula round differently.
+_CLOSE = {"float64": (1e-7, 1e-9), "float32": (1e-3, 1e-5), "bfloat16": (0.05, 0.01)}
+
+
+# Of the arrays that a check passes, so many are watched for changes: each is looked at after every
+# call, and finite differences make hundreds.
+_WATCHED = 24
+
+
+@dataclass
+class Call:
+    """What one call did.
+
+    Attributes:
+        function: the name.
+        results: the arrays and numbers that it returned, and the gradients that it passes back.
+        error: the name of the error it raised, or empty.
+        changed: which of the arrays seen so far are no longer what they were.
+    """
+
+    function: str
+    results: list[Leaf] = field(default_factory=list)
+    error: str = ""
+    changed: tuple[int, ...] = ()
+
+
+def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Call]:
+    """Every call that a check makes, in order.
+
+    Args:
+        check: of the exercise. Whether it passes does not matter.
+        own: the version that is called.
+        opaque: names of functions whose last result is a cache.
+    """
+    made: list[Call] = []
+    seen: list[tuple[Any, NDArray[Any]]] = []
+
+    def recorded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def record(*args: Any, **kwargs: Any) -> Any:
+            inputs = [*args, *kwargs.values()]
+            for value in inputs:
+                array = as_array(value)
+                if array is None or not array.shape or any(value is old for old, _ in seen):
+                    continue
+                if len(seen) < _WATCHED:
+                    seen.append((value, array.copy()))
+            call = Call(name)
+            made.append(call)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                call.error = type(error).__name__
+                raise
+            call.changed = tuple(n for n, (now, old) in enumerate(seen) if not _same(now, old))
+            call.results = list(_leaves(result, inputs, name in opaque))
+            return result
+
+        return record
+
+    wrapped = {name: recorded(name, function) for name, function in vars(own.functions).items()}
+    run_check(check, Implementation(SimpleNamespace(**wrapped), own.file))
+    return made
+
+
+def agree(one: Sequence[Call], other: Sequence[Call], function: str = "") -> bool:
+    """Whether two runs of a check did the same.
+
+    Args:
+        one: of :func:`calls`.
+        other: likewise.
+        function: compare its calls alone. A run ends early where another function is not written
+            yet or fails; what came before is compared.
+    """
+    pairs = [[each for each in run if function in ("", each.function)] for run in (one, other)]
+    if function and any(_broken_off(run, function) for run in (one, other)):
+        shortest = min(map(len, pairs))
+        pairs = [run[:shortest] for run in pairs]
+    return all(a is not None and b is not None and _equal(a, b) for a, b in zip_longest(*pairs))
+
+
+def known_mistake(exercise: Exercise, own: Implementation) -> str:
+    """The diagnosis of the one mutant that does what ``own`` does; empty if none or several do.
+
+    A mutant whose whole exercise does the same goes before one whose own function does: the other
+    function of a pair may not be written yet, or may only pass the mistake on.
+
+    Args:
+        exercise: of the catalogue.
+        own: a version that a check has rejected.
+    """
+    opaque = caches(exercise)
+    solution = load(exercise, "solution")
+    alive = {
+        name: (known, mutated(solution, known, exercise))
+        for name, known in mutants(exercise).items()
+    }
+    wrong, different = set[str](), set[str]()
+    for check in load_checks(exercise):
+        mine = calls(check, own, opaque)
+        right = calls(check, solution, opaque)
+        for name, (known, version) in list(alive.items()):
+            theirs = calls(check, version, opaque)
+            if not agree(mine, theirs, known.replaces):
+                del alive[name]
+                continue
+            if not agree(mine, right, known.replaces):
+                wrong.add(name)
+            if not agree(mine, theirs):
+                different.add(name)
+        if not alive:
+            return ""
+    found = alive.keys() & wrong
+    best = found - different or found
+    return alive[best.pop()][0].diagnosis if len(best) == 1 else ""
+
+
+def caches(exercise: Exercise) -> frozenset[str]:
+    """The functions of an exercise that return a cache: those with a ``…_backward`` beside them."""
+    names = {target.name for target in exercise.targets}
+    return frozenset(name for name in names if f"{name}_backward" in names)
+
+
+def _broken_off(run: Sequence[Call], function: str) -> bool:
+    return bool(run) and run[-1].function != function and bool(run[-1].error)
+
+
+def _leaves(result: Any, inputs: Iterable[Any], opaque: bool) -> Iterable[Leaf]:
+    parts = list(result) if isinstance(result, tuple | list) else [result]
+    if opaque and isinstance(result, tuple):
+        parts = parts[:-1]
+    for part in parts:
+        yield _leaf(part)
+        if getattr(part, "requires_grad", False):
+            yield from map(_leaf, _gradients(part, inputs))
+
+
+def _leaf(value: Any) -> Leaf:
+    array = as_array(value)
+    if array is None:
+        return type(value).__name__, None
+    # A plain float is a float64; a tensor's own type is not the one it was read out in.
+    kind = str(getattr(value, "dtype", array.dtype)).removeprefix("torch.")
+    return kind, array.copy()
+
+
+def _gradients(output: Any, inputs: Iterable[Any]) -> Any:
+    """What an output passes back to each input, weighted so that no two entries look alike."""
+    import torch
+
+    wanted = [each for each in inputs if getattr(each, "requires_grad", False)]
+    if not wanted:
+        return ()
+    weights = torch.arange(1, output.numel() + 1).sin().to(output.dtype).view(output.shape)
+    return torch.autograd.grad(output, wanted, weights, retain_graph=True, allow_unused=True)
+
+
+def _same(now: Any, before: NDArray[Any]) -> bool:
+    array = as_array(now)
+    return array is not None and np.array_equal(array, before, equal_nan=array.dtype.kind == "f")
+
+
+def _equal(one: Call, other: Call) -> bool:
+    if (one.error, one.changed, len(one.results)) != (
+        other.error,
+        other.changed,
+        len(other.results),
+    ):
+        return False
+    return all(map(_like, one.results, other.results))
+
+
+def _like(one: Leaf, other: Leaf) -> bool:
+    (kind, a), (other_kind, b) = one, other
+    if kind != other_kind or a is None or b is None or a.shape != b.shape:
+        return kind == other_kind and a is None and b is None
+    if kind not in _CLOSE:
+        return np.array_equal(a, b)
+    rtol, atol = _CLOSE[kind]
+    return bool(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True).all())

@@ -1,0 +1,167 @@
+"""The learner's commands as they are called, in a clone of the test's own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from groundup.course import clone
+from groundup.course.exercises import Exercise, catalogue
+from groundup.course.generate import stub_text
+
+ADAM = "exercises/ch05_training/ex_5_1_adam.py"
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone whose package is its own: the commands find their clone around the package."""
+    root = tmp_path_factory.mktemp("clone")
+    here = clone.root()
+    leave = shutil.ignore_patterns("__pycache__", "*.egg-info", "progress*.json", "*.bak-*")
+    for name in ("lib", "exercises", "solutions", "chapters"):
+        shutil.copytree(here / name, root / name, ignore=leave)
+    shutil.copy(here / "pyproject.toml", root)
+    return root
+
+
+@pytest.fixture
+def course(copied: Path) -> Iterator[dict[str, Exercise]]:
+    """Its exercises, all unwritten."""
+    found = {each.id: each for each in catalogue(copied)}
+    for each in found.values():
+        each.file.write_text(stub_text(each))
+    yield found
+    for path in copied.glob("exercises/progress*.json"):
+        path.unlink()
+
+
+def environment(copied: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(copied / "lib"), "PYTHONUNBUFFERED": "1"}
+
+
+def run(copied: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "groundup", *arguments],
+        cwd=copied,
+        env=environment(copied),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_from_start_to_the_first_solved_exercise(copied: Path, course: dict[str, Exercise]) -> None:
+    began = run(copied, "start")
+    assert began.returncode == 0, began.stderr
+    assert f"open  {ADAM}" in began.stdout
+    assert "Hint 1 of 3" in run(copied, "hint", "5.1").stdout
+    assert run(copied, "check", "5.1").returncode == 1
+    shutil.copy(course["5.1"].solution, copied / ADAM)
+    checked = run(copied, "check", "5.1")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    shown = run(copied, "progress").stdout
+    assert re.search(r"5\.1 +Adam +solved +(\d+) of \1  1 hint\n", shown)
+    assert "> 5.2" in shown
+    again = run(copied, "start").stdout
+    assert again.startswith("1 of ")
+    assert "Now: 5.2" in again
+    assert "\x1b" not in shown + again + checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["hint"], ["exercise", "--help"]),
+        (["hint", "5.99"], ["'5.99'", "5.1 (Adam)"]),
+        (["check", "nonsense"], ["'nonsense'"]),
+        (["watch", "77"], ["'77'"]),
+        (["reset", "5"], ["5 is a chapter"]),
+        (["solution", "5.1"], ["not solved", "--yes", "groundup hint 5.1"]),
+        (["grade", "--checks", "nowhere"], ["nowhere"]),
+        (["grade", "--submission", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_wrong_calls(
+    copied: Path, course: dict[str, Exercise], arguments: list[str], words: list[str]
+) -> None:
+    result = run(copied, *arguments)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["start", "check", "watch", "hint", "solution", "reset", "progress", "grade"],
+)
+def test_help_has_an_example(copied: Path, command: str) -> None:
+    result = run(copied, command, "--help")
+    assert result.returncode == 0
+    assert f"Example: groundup {command}" in result.stdout
+
+
+def test_damaged_progress_file_is_one_line(copied: Path, course: dict[str, Exercise]) -> None:
+    (copied / "exercises/progress.json").write_text("{")
+    result = run(copied, "start")
+    assert result.returncode == 0
+    (line,) = result.stderr.splitlines()
+    assert "progress.damaged-" in line
+
+
+def test_grade_is_one_json_document(copied: Path, course: dict[str, Exercise]) -> None:
+    result = run(copied, "grade", "5", "--json")
+    assert result.returncode == 0, result.stderr
+    graded = json.loads(result.stdout)
+    assert [each["id"] for each in graded["exercises"]] == ["5.1", "5.2"]
+    assert graded["points"] == 0
+
+
+def test_watch_checks_what_is_saved_until_it_is_interrupted(
+    copied: Path, course: dict[str, Exercise], tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    with output.open("w") as stream:
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "groundup", "watch", "5"],
+            cwd=copied,
+            env=environment(copied),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait_for(text: str) -> None:
+        deadline = time.monotonic() + 30
+        while text not in output.read_text():
+            assert time.monotonic() < deadline, output.read_text()
+            assert watching.poll() is None, output.read_text()
+            time.sleep(0.05)
+
+    try:
+        wait_for("Watching the 2 exercises in exercises/ch05_training")
+        shutil.copy(course["5.1"].solution, copied / ADAM)
+        wait_for("5.1 is solved.")
+        beside = copied / f"{ADAM}.new"
+        beside.write_text("def adam(:\n")
+        beside.replace(copied / ADAM)
+        wait_for("line 1")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 130
+    finally:
+        watching.kill()
+        watching.wait()
+    text = output.read_text()
+    assert "Traceback" not in text
+    kept = json.loads((copied / "exercises/progress.json").read_text())["exercises"]["5.1"]
+    assert kept["points"] == course["5.1"].points
+    assert kept["attempts"] == 2
