@@ -23,8 +23,8 @@ LAYER_TENSORS = {
 }
 
 
-def digit_encoder(dtype=np.float64) -> tuple[Encoder, tuple]:
-    config = EncoderConfig(vocabulary=11, classes=5, width=12, heads=3, layers=2, hidden=20)
+def digit_encoder(dtype=np.float64, **more) -> tuple[Encoder, tuple]:
+    config = EncoderConfig(11, 5, width=12, heads=3, layers=2, hidden=20, **more)
     rng = np.random.default_rng(0)
     model = Encoder.create(config, rng, dtype)
     for value in model.params.values():  # away from zero biases and unit norms
@@ -59,8 +59,10 @@ def test_rounding_alone_is_far_below_the_limit():
     assert worst(layer_parity(np.random.default_rng(0))) < 1e-13
 
 
-def test_every_rung_of_the_encoder_holds():
-    model, batch = digit_encoder()
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_every_rung_of_the_encoder_holds(norm, pooling):
+    model, batch = digit_encoder(norm=norm, pooling=pooling)
     rungs = encoder_parity(model, *batch)
     assert {rung.tensor for rung in rungs[:2]} == {"logits", "loss"}
     gradients = {rung.tensor for rung in rungs[2:]}

@@ -39,6 +39,44 @@ def test_every_parameters_gradient(tiny):
         assert error.relative < 1e-7, str(error)
 
 
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_every_parameters_gradient_in_other_shapes(norm, pooling, rate):
+    config = EncoderConfig(7, 3, 4, 2, 2, 6, norm=norm, pooling=pooling, dropout=rate)
+    rng = np.random.default_rng(1)
+    model = Encoder.create(config, rng, np.float64)
+    for value in model.params.values():
+        value += 0.1 * rng.normal(size=value.shape)
+
+    def forward():
+        return model.forward(IDS, MASK, np.random.default_rng(5))  # the same noise each time
+
+    logits, cache = forward()
+    grads = model.backward(cross_entropy_backward(cross_entropy(logits, TARGETS)[1]), cache)
+    assert grads.keys() == model.params.keys()
+    for name, value in model.params.items():
+        expected = numerical_gradient(lambda: cross_entropy(forward()[0], TARGETS)[0], value)
+        error = compare(name, grads[name], expected)
+        assert error.relative < 1e-7, str(error)
+
+
+def test_dropout_is_for_training_alone():
+    model = Encoder.create(EncoderConfig(dropout=0.5), np.random.default_rng(0))
+    plain, _ = model.forward(IDS, MASK)
+    np.testing.assert_array_equal(plain, model.forward(IDS, MASK)[0])
+    noisy, _ = model.forward(IDS, MASK, np.random.default_rng(0))
+    assert not np.allclose(plain, noisy)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("norm", "middle"), ("pooling", "last"), ("dropout", 1.0), ("layers", 0)]
+)
+def test_shapes_that_are_not_known_are_named(field, value):
+    with pytest.raises(ValueError, match=field):
+        EncoderConfig(**{field: value})
+
+
 def _torch_twin(model):
     """The same network from torch.nn.TransformerEncoderLayer, which scratch never saw."""
     c = model.config

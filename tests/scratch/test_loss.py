@@ -7,7 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.scratch.gradcheck import compare, numerical_gradient
-from groundup.scratch.loss import cross_entropy, cross_entropy_backward
+from groundup.scratch.loss import (
+    cross_entropy,
+    cross_entropy_backward,
+    smoothed_cross_entropy,
+    smoothed_cross_entropy_backward,
+)
 
 fast = settings(max_examples=40, deadline=None)
 
@@ -65,3 +70,55 @@ def test_the_logits_are_not_touched(rng):
 def test_bad_targets_are_named(logits, targets, message):
     with pytest.raises(ValueError, match=message):
         cross_entropy(logits, targets)
+
+
+@fast
+@given(
+    shape=st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
+    classes=st.integers(1, 6),
+    smoothing=st.sampled_from([0.0, 0.1, 0.9]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_smoothed_and_ignoring_equals_torch_and_differences(shape, classes, smoothing, seed):
+    rng = np.random.default_rng(seed)
+    logits, targets = 3 * rng.normal(size=(*shape, classes)), rng.integers(classes, size=shape)
+    targets[rng.random(shape) < 0.4] = -100
+    targets.flat[0] = 0
+    loss, cache = smoothed_cross_entropy(logits, targets, smoothing, ignore=-100)
+    received = smoothed_cross_entropy_backward(cache)
+    leaf = torch.tensor(logits, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(
+        leaf.reshape(-1, classes), torch.tensor(targets).reshape(-1), label_smoothing=smoothing
+    )
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-12, abs=1e-14)
+    np.testing.assert_allclose(received, leaf.grad.numpy(), atol=1e-14)
+    numerical = numerical_gradient(
+        lambda: smoothed_cross_entropy(logits, targets, smoothing, -100)[0], logits
+    )
+    assert compare("logits", received, numerical).relative < 1e-7
+
+
+def test_without_smoothing_it_is_cross_entropy(rng):
+    logits, targets = rng.normal(size=(5, 4)).astype(np.float32), rng.integers(4, size=5)
+    loss, cache = smoothed_cross_entropy(logits, targets)
+    expected, expected_cache = cross_entropy(logits, targets)
+    assert loss == pytest.approx(expected, rel=1e-6)
+    received = smoothed_cross_entropy_backward(cache)
+    np.testing.assert_allclose(received, cross_entropy_backward(expected_cache), atol=1e-7)
+    assert received.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("targets", "smoothing", "message"),
+    [
+        (np.array([-100, -100]), 0.0, "at least one row"),
+        (np.array([0, 3]), 0.0, r"\[0, 3\): got 0 to 3"),
+        (np.array([0, -1]), 0.0, "got -1 to 0"),
+        (np.array([0]), 0.0, r"need targets \(2,\): got \(1,\)"),
+        (np.array([0, 1]), 1.0, r"smoothing must lie in \[0, 1\): got 1.0"),
+    ],
+)
+def test_bad_tokens_are_named(targets, smoothing, message):
+    with pytest.raises(ValueError, match=message):
+        smoothed_cross_entropy(np.zeros((2, 3)), targets, smoothing, ignore=-100)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundup.scratch.optim import AdamW, adam, clip_by_norm, warmup_cosine
+from groundup.scratch.optim import SGD, Adam, AdamW, adam, clip_by_norm, step_decay, warmup_cosine
 
 SHAPES = {"embedding": (5, 3), "weight": (3, 4), "bias": (4,)}
 
@@ -131,3 +131,42 @@ def test_the_schedule(schedule, peak, share):
 def test_no_warmup_starts_at_the_peak():
     assert warmup_cosine(0, 10, 0, 0.5) == 0.5
     assert warmup_cosine(10, 10, 0, 0.5) == 0.0
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_100_steps_of_adam_equal_torch(l2, rng):
+    ours = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+    theirs = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in ours.items()}
+    reference = torch.optim.Adam(theirs.values(), lr=0.01, weight_decay=l2)
+    optimizer = Adam(ours, l2=l2)
+    for _ in range(100):
+        grads = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+        for name, parameter in theirs.items():
+            parameter.grad = torch.tensor(grads[name])
+        before = {name: g.copy() for name, g in grads.items()}
+        optimizer.step(grads, 0.01)
+        reference.step()
+        for name, g in grads.items():
+            np.testing.assert_array_equal(g, before[name])
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name].detach().numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_100_steps_of_sgd_equal_torch(momentum, rng):
+    ours = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+    theirs = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in ours.items()}
+    reference = torch.optim.SGD(theirs.values(), lr=1.0, momentum=momentum)
+    optimizer = SGD(ours, momentum)
+    schedule = torch.optim.lr_scheduler.StepLR(reference, 30, gamma=0.5)
+    for step in range(100):
+        grads = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+        for name, parameter in theirs.items():
+            parameter.grad = torch.tensor(grads[name])
+        lr = step_decay(step, 30, 0.5, 1.0)
+        assert lr == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step(grads, lr)
+        reference.step()
+        schedule.step()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name].detach().numpy(), rtol=0, atol=1e-11)

@@ -117,7 +117,7 @@ def _make_readable(fig: "Figure") -> None:
     from matplotlib.text import Text
 
     for artist in fig.findobj():
-        if isinstance(artist, Text | Line2D) and artist.get_color() == "black":
+        if isinstance(artist, Text | Line2D) and same_color(artist.get_color(), "black"):
             artist.set_color(INK)
             if isinstance(artist, Line2D):  # the marks of an axis are markers
                 artist.set(markeredgecolor=INK, markerfacecolor=INK)

@@ -41,10 +41,17 @@ class TorchEncoder(nn.Module):
         super().__init__()
         config = source.config
         layer = nn.TransformerEncoderLayer(
-            config.width, config.heads, config.hidden, dropout=0.0, batch_first=True
+            config.width,
+            config.heads,
+            config.hidden,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=config.norm == "pre",
         )
+        norm = nn.LayerNorm(config.width) if config.norm == "pre" else None
+        self.pooling = config.pooling
         self.embedding = nn.Embedding(config.vocabulary, config.width)
-        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, config.layers, norm, enable_nested_tensor=False)
         self.classifier = nn.Linear(config.width, config.classes)
         self.positions: Tensor
         self.register_buffer("positions", torch.from_numpy(source.positions.copy()))
@@ -55,7 +62,12 @@ class TorchEncoder(nn.Module):
         """ids (B, T) and mask (B, T) bool → logits (B, C)."""
         x = self.embedding(ids) + self.positions[: ids.shape[1]]
         x = self.layers(x, src_key_padding_mask=~mask)
-        logits: Tensor = self.classifier(x[:, 0])
+        if self.pooling == "mean":
+            real = mask[..., None].to(x.dtype)
+            pooled = (x * real).sum(1) / real.sum(1)
+        else:
+            pooled = x[:, 0]
+        logits: Tensor = self.classifier(pooled)
         return logits
 
 
@@ -75,10 +87,15 @@ _LAYER_NAMES = {
 }
 
 
+_FINAL_NORM = {"norm.gamma": "layers.norm.weight", "norm.beta": "layers.norm.bias"}
+
+
 def torch_name(name: str) -> str:
     """The twin's name of a parameter of the NumPy encoder."""
     if name == "embedding":
         return "embedding.weight"
+    if name in _FINAL_NORM:
+        return _FINAL_NORM[name]
     if not name.startswith("layers."):
         return name
     _, index, rest = name.split(".", 2)

@@ -46,14 +46,18 @@ def silu_backward(dy: Array, cache: Cache) -> Array:
 def softmax(x: Array) -> Array:
     """Positive weights that sum to one over the last axis.
 
-    The largest entry is subtracted first: it changes nothing and keeps exp from overflowing. A
-    row that is minus infinity throughout (every key masked) becomes zeros instead of NaN.
+    Large logits do not overflow. A row that is minus infinity throughout (every key masked)
+    becomes zeros instead of NaN.
 
     Args:
         x: (..., N) logits; minus infinity marks an entry that must get no weight.
 
     Returns:
         p (..., N).
+
+    Derivation:
+        Subtracting the largest entry first changes nothing, because it divides numerator and
+        denominator alike, and keeps exp from overflowing.
     """
     top = x.max(axis=-1, keepdims=True)
     top = np.where(np.isneginf(top), 0, top)

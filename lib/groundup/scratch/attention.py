@@ -4,6 +4,7 @@ import numpy as np
 
 from groundup.scratch.activations import softmax, softmax_backward
 from groundup.scratch.linear import linear, linear_backward
+from groundup.scratch.masks import key_mask
 from groundup.scratch.types import Array, BoolArray, Cache
 
 
@@ -87,7 +88,7 @@ def multi_head_attention(
         y (B, T, D), and the cache :func:`multi_head_attention_backward` needs.
 
     Raises:
-        ValueError: H does not divide D, or the mask has another shape than (B, T).
+        ValueError: H does not divide D, the mask has another shape than (B, T) or is not boolean.
     """
     if x.shape[-1] % heads:
         raise ValueError(f"heads must divide the width: got width={x.shape[-1]}, heads={heads}")
@@ -95,7 +96,7 @@ def multi_head_attention(
         raise ValueError(f"mask must be (B, T) = {x.shape[:2]}: got {mask.shape}")
     qkv, cache_qkv = linear(x, wqkv, bqkv)
     q, k, v = (split_heads(part, heads) for part in np.split(qkv, 3, axis=-1))
-    look = None if mask is None else mask[:, None, None, :]  # keys, for every head and query
+    look = None if mask is None else key_mask(mask)  # for every head and query
     mixed, cache_attention = attention(q, k, v, look)
     y, cache_out = linear(merge_heads(mixed), wo, bo)
     return y, (cache_qkv, cache_attention, cache_out, heads)

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 
+from groundup.scratch.splits import disjoint_split
 from groundup.scratch.types import BoolArray, IntArray
 
 OPERATIONS = ("First", "Second", "Last", "Max", "Min")
@@ -61,7 +62,7 @@ def answer(operation: str, digits: tuple[int, ...]) -> int:
 def tokenize(text: str) -> list[int]:
     """Token ids of a question such as ``"Max ( 5 3 9 )"``, ending in [EOS].
 
-    Spaces around brackets may be left out. Operations are accepted in any case.
+    Spaces around brackets and commas may be left out. Operations are accepted in any case.
 
     Raises:
         ValueError: the question is empty, or a word is not in the vocabulary.
@@ -149,6 +150,5 @@ def make_splits(rng: np.random.Generator, arguments: int = 3) -> Splits:
     (5,000 distinct ones go quickly), and memorising would look like learning.
     """
     examples = all_examples(arguments)
-    order = rng.permutation(len(examples))
-    first, second = int(0.8 * len(order)), int(0.9 * len(order))
-    return Splits(*(examples.take(part) for part in np.split(order, [first, second])))
+    parts = disjoint_split(examples.ids, rng.permutation(len(examples)))
+    return Splits(*(examples.take(rows) for rows in parts))

@@ -1,20 +1,45 @@
-"""The 2017 encoder with a classifier on its first token, forward and backward, in NumPy."""
+"""A transformer encoder with a classifier on top, forward and backward, in NumPy."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from groundup.scratch.attention import multi_head_attention, multi_head_attention_backward
-from groundup.scratch.feedforward import feed_forward, feed_forward_backward
+from groundup.scratch.blocks import (
+    post_norm_block,
+    post_norm_block_backward,
+    pre_norm_block,
+    pre_norm_block_backward,
+)
+from groundup.scratch.dropout import dropout, dropout_backward
 from groundup.scratch.linear import embedding, embedding_backward, linear, linear_backward
 from groundup.scratch.normalization import layer_norm, layer_norm_backward
+from groundup.scratch.pooling import (
+    first_token_pool,
+    first_token_pool_backward,
+    mean_pool,
+    mean_pool_backward,
+)
 from groundup.scratch.positions import sinusoidal_positions
 from groundup.scratch.types import Array, BoolArray, Cache, IntArray, Params
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Shape of an :class:`Encoder`. The defaults are the digit model: 101,898 parameters."""
+    """Shape of an :class:`Encoder`. The defaults are the digit model: 101,898 parameters.
+
+    Attributes:
+        vocabulary: V, the number of tokens.
+        classes: C, the number of answers.
+        width: D.
+        heads: H, which divides D.
+        layers: blocks, one after the other.
+        hidden: F, the width inside the feed-forward network.
+        max_length: the longest input, in tokens.
+        norm: "post", the order of 2017, or "pre", which ends in one more norm.
+        pooling: "first" token, or "mean" over the real ones.
+        dropout: the share of each sublayer's output and of the embedding that is dropped, when a
+            generator is passed to :meth:`Encoder.forward`.
+    """
 
     vocabulary: int = 20
     classes: int = 10
@@ -23,11 +48,21 @@ class EncoderConfig:
     layers: int = 2
     hidden: int = 256
     max_length: int = 32
+    norm: str = "post"
+    pooling: str = "first"
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} must be at least 1: got {value}")
+        for name, known in (("norm", _BLOCKS), ("pooling", _POOLS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be {' or '.join(known)}: got {getattr(self, name)!r}"
+                )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1): got {self.dropout}")
         if self.width % self.heads:
             raise ValueError(f"heads must divide width: got width={self.width}, heads={self.heads}")
 
@@ -59,6 +94,8 @@ def init_params(
             f"layers.{i}.norm2.gamma": np.ones(width),
             f"layers.{i}.norm2.beta": np.zeros(width),
         }
+    if config.norm == "pre":
+        params |= {"norm.gamma": np.ones(width), "norm.beta": np.zeros(width)}
     params |= {
         "classifier.weight": xavier(rng, width, config.classes),
         "classifier.bias": np.zeros(config.classes),
@@ -67,7 +104,7 @@ def init_params(
 
 
 class Encoder:
-    """Token ids in, class logits out. Post-LN blocks; the first token is read off at the end.
+    """Token ids in, class logits out.
 
     The parameters live in one dictionary, ``params``; the dtype of the whole computation is
     theirs (float32 to train, float64 to check gradients).
@@ -86,12 +123,15 @@ class Encoder:
         """An encoder with fresh parameters."""
         return cls(config, init_params(config, rng, dtype))
 
-    def forward(self, ids: IntArray, mask: BoolArray | None = None) -> tuple[Array, Cache]:
+    def forward(
+        self, ids: IntArray, mask: BoolArray | None = None, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Cache]:
         """Run the network.
 
         Args:
             ids: (B, T) token ids.
             mask: (B, T), True at real tokens. None: no padding.
+            rng: draws the dropout of training. None: there is none.
 
         Returns:
             logits (B, C), and the cache :meth:`backward` and :meth:`attention_maps` need.
@@ -105,16 +145,23 @@ class Encoder:
         if length > self.config.max_length:
             raise ValueError(f"at most {self.config.max_length} tokens fit: got {length}")
         tokens, cache_embedding = embedding(ids, self.params["embedding"])
-        x: Array = tokens + self.positions[:length]
+        noise = (self.config.dropout, rng)
+        x, cache_drop = dropout(tokens + self.positions[:length], *noise)
+        block, _ = _BLOCKS[self.config.norm]
         caches = []
         for i in range(self.config.layers):
-            x, cache = self._block(i, x, mask)
+            x, cache = block(x, self._layer(i), self.config.heads, mask, noise)
             caches.append(cache)
-        first = x[:, 0]  # (B, D)
+        cache_norm: Cache = ()
+        if self.config.norm == "pre":
+            x, cache_norm = layer_norm(x, self.params["norm.gamma"], self.params["norm.beta"])
+        pool, _ = _POOLS[self.config.pooling]
+        pooled, cache_pool = pool(x, mask)
         logits, cache_classifier = linear(
-            first, self.params["classifier.weight"], self.params["classifier.bias"]
+            pooled, self.params["classifier.weight"], self.params["classifier.bias"]
         )
-        return logits, (cache_embedding, tuple(caches), cache_classifier, x.shape)
+        before = cache_embedding, cache_drop
+        return logits, (before, tuple(caches), (cache_norm, cache_pool, cache_classifier))
 
     def backward(self, dlogits: Array, cache: Cache) -> Params:
         """Gradients of every parameter, under the parameters' names.
@@ -123,47 +170,37 @@ class Encoder:
             dlogits: (B, C).
             cache: what :meth:`forward` returned.
         """
-        cache_embedding, caches, cache_classifier, shape = cache
+        (cache_embedding, cache_drop), caches, (cache_norm, cache_pool, cache_classifier) = cache
         grads: Params = {}
-        dfirst, grads["classifier.weight"], grads["classifier.bias"] = linear_backward(
+        dpooled, grads["classifier.weight"], grads["classifier.bias"] = linear_backward(
             dlogits, cache_classifier
         )
-        dx: Array = np.zeros(shape, dlogits.dtype)
-        dx[:, 0] = dfirst  # only the first token was read
+        _, pool_backward = _POOLS[self.config.pooling]
+        dx = pool_backward(dpooled, cache_pool)
+        if self.config.norm == "pre":
+            dx, grads["norm.gamma"], grads["norm.beta"] = layer_norm_backward(dx, cache_norm)
+        _, block_backward = _BLOCKS[self.config.norm]
         for i in reversed(range(self.config.layers)):
-            dx = self._block_backward(i, dx, caches[i], grads)
-        grads["embedding"] = embedding_backward(dx, cache_embedding)
+            dx, g = block_backward(dx, caches[i])
+            grads |= {f"layers.{i}.{name}": value for name, value in g.items()}
+        grads["embedding"] = embedding_backward(dropout_backward(dx, cache_drop), cache_embedding)
         return grads
 
     def attention_maps(self, cache: Cache) -> list[Array]:
         """The weights each layer used, (B, H, T, T) a layer, from a forward pass's cache."""
         return [block[0][1][0] for block in cache[1]]
 
-    def _block(self, i: int, x: Array, mask: BoolArray | None) -> tuple[Array, Cache]:
-        p = {name: self.params[f"layers.{i}.{name}"] for name in _BLOCK}
-        mixed, cache_attention = multi_head_attention(
-            x, p["wqkv"], p["bqkv"], p["wo"], p["bo"], self.config.heads, mask
-        )
-        x, cache_norm1 = layer_norm(x + mixed, p["norm1.gamma"], p["norm1.beta"])
-        fed, cache_ffn = feed_forward(x, p["w1"], p["b1"], p["w2"], p["b2"])
-        x, cache_norm2 = layer_norm(x + fed, p["norm2.gamma"], p["norm2.beta"])
-        return x, (cache_attention, cache_norm1, cache_ffn, cache_norm2)
-
-    def _block_backward(self, i: int, dy: Array, cache: Cache, grads: Params) -> Array:
-        cache_attention, cache_norm1, cache_ffn, cache_norm2 = cache
-        g: Params = {}
-        # A sum passes its gradient to both terms; where paths meet again, gradients add.
-        dsum, g["norm2.gamma"], g["norm2.beta"] = layer_norm_backward(dy, cache_norm2)
-        dx, g["w1"], g["b1"], g["w2"], g["b2"] = feed_forward_backward(dsum, cache_ffn)
-        dsum, g["norm1.gamma"], g["norm1.beta"] = layer_norm_backward(dx + dsum, cache_norm1)
-        dx, g["wqkv"], g["bqkv"], g["wo"], g["bo"] = multi_head_attention_backward(
-            dsum, cache_attention
-        )
-        grads |= {f"layers.{i}.{name}": value for name, value in g.items()}
-        return dx + dsum
+    def _layer(self, i: int) -> Params:
+        """The parameters of one block, under the names that the block knows."""
+        prefix = f"layers.{i}."
+        return {n.removeprefix(prefix): v for n, v in self.params.items() if n.startswith(prefix)}
 
 
-_BLOCK = (
-    *("wqkv", "bqkv", "wo", "bo", "norm1.gamma", "norm1.beta"),
-    *("w1", "b1", "w2", "b2", "norm2.gamma", "norm2.beta"),
-)
+_BLOCKS = {
+    "post": (post_norm_block, post_norm_block_backward),
+    "pre": (pre_norm_block, pre_norm_block_backward),
+}
+_POOLS = {
+    "first": (first_token_pool, first_token_pool_backward),
+    "mean": (mean_pool, mean_pool_backward),
+}

@@ -62,9 +62,7 @@ def embedding(ids: IntArray, table: Array) -> tuple[Array, Cache]:
 
 
 def embedding_backward(dx: Array, cache: Cache) -> Array:
-    """Gradient of :func:`embedding`: each token adds its gradient to the row it came from.
-
-    A token that occurs twice adds twice; that is why this is ``np.add.at`` and not an assignment.
+    """Gradient of :func:`embedding`.
 
     Args:
         dx: (B, T, D).
@@ -72,6 +70,10 @@ def embedding_backward(dx: Array, cache: Cache) -> Array:
 
     Returns:
         dtable (V, D).
+
+    Derivation:
+        Each position adds its gradient to the row it read, so a token that occurs twice adds
+        twice. That is why this is ``np.add.at`` and not an assignment.
     """
     ids, shape = cache
     dtable = np.zeros(shape, dx.dtype)

@@ -12,7 +12,8 @@ def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[
         x: (..., D).
         gamma: (D,) scale.
         beta: (D,) shift.
-        eps: added to the variance, so that a constant vector does not divide by zero.
+        eps: added to the variance (the mean squared deviation over D), so that a constant vector
+            does not divide by zero.
 
     Returns:
         y (..., D), and the cache :func:`layer_norm_backward` needs.
@@ -32,6 +33,10 @@ def layer_norm(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[
 
 def layer_norm_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of :func:`layer_norm`.
+
+    Args:
+        dy: (..., D) gradient of the loss with respect to y.
+        cache: what the forward pass returned.
 
     Returns:
         dx (..., D), dgamma (D,), dbeta (D,).

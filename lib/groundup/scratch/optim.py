@@ -78,6 +78,57 @@ class AdamW:
             value += change
 
 
+class Adam(AdamW):
+    """Adam as published; ``l2`` adds the penalty's gradient to the loss's (Kingma, Ba, 2014).
+
+    Divided by the root of the mean square like everything else, that penalty hardly shrinks a
+    weight whose gradients are large. AdamW takes the decay out of the division.
+    """
+
+    def __init__(
+        self, params: Params, beta1: float = 0.9, beta2: float = 0.999, l2: float = 0.0
+    ) -> None:
+        super().__init__(params, beta1, beta2, weight_decay=0.0)
+        self.l2 = l2
+
+    def step(self, grads: Params, lr: float) -> None:
+        """Update the parameters in place."""
+        if self.l2:
+            grads = {name: grads[name] + self.l2 * value for name, value in self.params.items()}
+        super().step(grads, lr)
+
+
+def sgd(gradient: Array, velocity: Array, lr: float, momentum: float = 0.9) -> tuple[Array, Array]:
+    """One step of gradient descent with momentum for one parameter (Polyak, 1964).
+
+    Args:
+        gradient: the gradient now, any shape.
+        velocity: what is left of earlier gradients, same shape; zeros at first.
+        lr: the learning rate.
+        momentum: how much of the velocity is kept; 0 is plain gradient descent.
+
+    Returns:
+        change (add it to the parameter), and the new velocity. The inputs are not touched.
+    """
+    velocity = momentum * velocity + gradient
+    return -lr * velocity, velocity
+
+
+class SGD:
+    """Gradient descent with momentum, for a dictionary of parameters."""
+
+    def __init__(self, params: Params, momentum: float = 0.9) -> None:
+        self.params = params
+        self.momentum = momentum
+        self.velocity = {name: np.zeros_like(value) for name, value in params.items()}
+
+    def step(self, grads: Params, lr: float) -> None:
+        """Update the parameters in place."""
+        for name, value in self.params.items():
+            change, self.velocity[name] = sgd(grads[name], self.velocity[name], lr, self.momentum)
+            value += change
+
+
 def clip_by_norm(grads: Params, limit: float) -> float:
     """Scale all gradients together, in place, so that their joint norm is at most ``limit``.
 
@@ -106,3 +157,15 @@ def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float 
         return peak * (step + 1) / (warmup + 1)
     done = min((step - warmup) / max(total - warmup, 1), 1.0)
     return float(floor + (peak - floor) * 0.5 * (1 + np.cos(np.pi * done)))
+
+
+def step_decay(step: int, every: int, factor: float, peak: float) -> float:
+    """Learning rate at a step: the peak, multiplied by ``factor`` once every ``every`` steps.
+
+    Args:
+        step: counts from 0.
+        every: steps between two falls, at least 1.
+        factor: what is left after a fall, such as 0.1.
+        peak: the first rate.
+    """
+    return peak * factor ** (step // every)
