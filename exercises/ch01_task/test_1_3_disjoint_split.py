@@ -1,0 +1,194 @@
+"""The checks of exercise 1.3, a split that shares no input."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from groundup.course import expect
+from groundup.course.checks import CheckFailure, Layer, check
+
+QUARTERS = (0.5, 0.25, 0.25)
+DIFFERENT = [[5], [3], [9], [7]]
+REPEATED = [[7], [3], [5], [7], [3], [7], [9], [7]]
+PAIRS = [[5, 3], [3, 5], [5, 3], [9, 9], [5, 9], [9, 9]]
+
+
+def split(
+    own: Any, inputs: Sequence[Sequence[int]], order: Sequence[int], shares: tuple[float, ...]
+) -> tuple[dict[str, Any], Any]:
+    """The inputs as they are shown, and the parts."""
+    given = {"inputs": np.array(inputs), "order": np.array(order), "shares": shares}
+    parts = own.disjoint_split(np.array(inputs), np.array(order), shares)
+    if not isinstance(parts, list | tuple) or len(parts) != len(shares):
+        length = len(parts) if isinstance(parts, list | tuple) else None
+        is_ = f"{length} parts" if length is not None else f"of type {type(parts).__name__}"
+        says = f"The result is {is_}, and should be a list with a part for each share."
+        raise CheckFailure(says, given=given)
+    return given, parts
+
+
+def same(
+    own: Any,
+    inputs: Sequence[Sequence[int]],
+    order: Sequence[int],
+    expected: Sequence[Sequence[int]],
+    probably: str,
+) -> None:
+    """The parts of a split into one half and two quarters are these."""
+    given, parts = split(own, inputs, order, QUARTERS)
+    for number, (received, rows) in enumerate(zip(parts, expected, strict=True)):
+        what = f"Part {number}"
+        if np.size(received) != len(rows):
+            says = f"{what} has {np.size(received)} entries, not {len(rows)}."
+            detail = f"received {np.asarray(received).tolist()}\nexpected {list(rows)}"
+            raise CheckFailure(says, detail, given, probably)
+        expect.close(received, np.array(rows), what=what, given=given, probably=probably)
+
+
+@check(Layer.SHAPES)
+def test_a_part_for_each_share(own: Any) -> None:
+    """one array of row numbers comes back for each share"""
+    for shares in ((0.8, 0.1, 0.1), QUARTERS, (0.5, 0.5)):
+        given, parts = split(own, [[n] for n in range(20)], range(20), shares)
+        for number, part in enumerate(parts):
+            if not isinstance(part, np.ndarray) or part.ndim != 1 or part.dtype.kind not in "iu":
+                shape = f"{part.dtype}, {part.shape}" if isinstance(part, np.ndarray) else ""
+                raise CheckFailure(
+                    f"Part {number} is no array of row numbers.",
+                    f"received {type(part).__name__} {shape}".rstrip(),
+                    given,
+                    "With row numbers the caller can pick inputs, masks and answers alike.",
+                )
+
+
+@check(Layer.INPUTS)
+def test_inputs_unchanged(own: Any) -> None:
+    """inputs and order are left as they were"""
+    inputs, order = np.array(PAIRS), np.array([3, 1, 0, 5, 4, 2])
+    with expect.unchanged(inputs=inputs, order=order):
+        own.disjoint_split(inputs, order, QUARTERS)
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_all_different(own: Any) -> None:
+    """four different inputs: half, a quarter, a quarter"""
+    same(
+        own,
+        DIFFERENT,
+        [2, 0, 3, 1],
+        [[2, 0], [3], [1]],
+        "Every row stands for itself, so the line is 2, 0, 3, 1, and the cuts lie at 2 and at "
+        "2 + 1 = 3. Part 0 is rows 2 and 0. If you have 0 at [0], you take the rows as they stand, "
+        "or return positions in order and not the rows that stand there.",
+    )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_repeats_stay_together(own: Any) -> None:
+    """eight rows, four inputs: rows with one input stay together"""
+    same(
+        own,
+        REPEATED,
+        [6, 1, 4, 2, 0, 3, 5, 7],
+        [[6, 1, 4], [2], [0, 3, 5, 7]],
+        "Rows 6, 1, 2 and 0 stand for the inputs 9, 3, 5 and 7, and come in this order. The cuts "
+        "lie at 2 and 3. Part 0 gets all rows that hold 9 or 3, whenever they come, part 1 those "
+        "with 5, and part 2 those with 7. Cut the line of four, and not the eight rows.",
+    )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_first_row_stands_for_an_input(own: Any) -> None:
+    """the place of an input is that of its first row in inputs"""
+    same(
+        own,
+        REPEATED,
+        [5, 6, 1, 7, 2, 0, 3, 4],
+        [[6, 1, 4], [2], [5, 7, 0, 3]],
+        "The input 7 stands in rows 0, 3, 5 and 7, and row 0 stands for it: its place is late, "
+        "though order begins with row 5. The line is 9, 3, 5, 7. If part 0 begins with row 5, an "
+        "input takes its place where order meets it first. Then frequent inputs, which are met "
+        "early, nearly all end in part 0.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_every_position_counts(own: Any) -> None:
+    """5 3 and 3 5 are different inputs, and so are 5 3 and 5 9"""
+    same(
+        own,
+        PAIRS,
+        [3, 1, 0, 5, 4, 2],
+        [[3, 1, 5], [0, 2], [4]],
+        "There are four distinct inputs: 9 9, 3 5, 5 3 and 5 9. A sorted input or a set loses the "
+        "order of its tokens; the first token alone loses the others.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_order(own: Any) -> None:
+    """an order without every row once raises ValueError"""
+    for order, fault in (([2, 0, 3], "row 1 is missing"), ([2, 0, 0, 3], "row 0 comes twice")):
+        with expect.raises(ValueError, f"{fault} in order", {"order": np.array(order)}):
+            own.disjoint_split(np.array(DIFFERENT), np.array(order), QUARTERS)
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_shares(own: Any) -> None:
+    """shares that do not sum to 1, or are negative, raise ValueError"""
+    for shares, fault in (
+        ((0.5, 0.6), "the shares sum to 1.1"),
+        ((0.5, 0.4), "the shares sum to 0.9"),
+        ((1.25, -0.25), "a share is negative"),
+    ):
+        with expect.raises(ValueError, fault, {"shares": shares}):
+            own.disjoint_split(np.array(DIFFERENT), np.arange(4), shares)
+
+
+@check(Layer.RANDOM, points=2)
+def test_no_input_in_two_parts(own: Any) -> None:
+    """random rows: every row in one part, no input in two"""
+    rng = np.random.default_rng(13)
+    for rows, kinds in ((4, 2), (8, 2), (20, 3), (60, 4)):
+        inputs = rng.integers(kinds, size=(rows, 2)).tolist()
+        order = rng.permutation(rows).tolist()
+        given, parts = split(own, inputs, order, (0.6, 0.2, 0.2))
+        found = [row for part in parts for row in np.asarray(part).tolist()]
+        if sorted(found) != list(range(rows)):
+            lost = sorted(set(range(rows)) - {int(row) for row in found if np.ndim(row) == 0})
+            says = "Not every row is in exactly one part."
+            raise CheckFailure(says, f"in none: {lost[:10]}" if lost else "", given)
+        home: dict[tuple[int, ...], int] = {}
+        for number, part in enumerate(parts):
+            for row in part.tolist():
+                here = home.setdefault(tuple(inputs[row]), number)
+                if here != number:
+                    raise CheckFailure(
+                        f"The input {inputs[row]} stands in part {here} and in part {number}.",
+                        "\n".join(f"part {n}: rows {p.tolist()}" for n, p in enumerate(parts)),
+                        given,
+                    )
+
+
+@check(Layer.RANDOM, points=2)
+def test_random(own: Any) -> None:
+    """random rows agree with a walk by hand"""
+    rng = np.random.default_rng(14)
+    for size in (4, 8, 20):
+        # Every input of 0 to size - 1 comes at least once, so the cuts are whole numbers.
+        tokens = np.concatenate([np.arange(size), rng.integers(size, size=size)])
+        order = rng.permutation(len(tokens))
+        line = [tokens[row] for row in order if tokens[row] not in tokens[:row]]
+        expected: list[list[int]] = [[], [], []]
+        for row in order.tolist():
+            share = line.index(tokens[row]) / size
+            expected[0 if share < 0.5 else 1 if share < 0.75 else 2].append(row)
+        same(
+            own,
+            tokens[:, None].tolist(),
+            order.tolist(),
+            expected,
+            "The worked examples are right, so look at sizes: is everything counted in distinct "
+            "inputs? Are the rows in the order of order?",
+        )

@@ -1,0 +1,135 @@
+"""The checks of exercise 3.2, causal and padding masks."""
+
+from typing import Any
+
+import numpy as np
+
+from groundup.course import expect
+from groundup.course.checks import Layer, check
+
+BOOLEAN = np.zeros(0, dtype=bool)
+REAL = np.array([[True, True, True], [True, False, False]])
+
+
+@check(Layer.SHAPES)
+def test_causal_shape(own: Any) -> None:
+    """the causal mask is boolean, (T, T) or (T, S)"""
+    expect.array(own.causal_mask(3), like=BOOLEAN, shape=(3, 3), what="causal_mask(3)")
+    expect.array(
+        own.causal_mask(2, 5),
+        like=BOOLEAN,
+        shape=(2, 5),
+        what="causal_mask(2, 5)",
+        probably="Rows are queries, columns are keys.",
+    )
+
+
+@check(Layer.SHAPES)
+def test_key_mask_shape(own: Any) -> None:
+    """the key mask is boolean, (B, 1, 1, T)"""
+    expect.array(
+        own.key_mask(REAL.copy()),
+        like=BOOLEAN,
+        shape=(2, 1, 1, 3),
+        what="key_mask(real)",
+        probably="It must broadcast to (B, H, T, S). The axes of heads and queries have length 1.",
+    )
+
+
+@check(Layer.INPUTS)
+def test_inputs_unchanged(own: Any) -> None:
+    """real is left as it was"""
+    real = np.array([[True, False, True], [False, False, True]])
+    with expect.unchanged(real=real):
+        own.key_mask(real)
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_three_tokens(own: Any) -> None:
+    """the causal mask of three tokens, drawn by hand"""
+    expect.close(
+        own.causal_mask(3),
+        np.array([[True, False, False], [True, True, False], [True, True, True]]),
+        what="causal_mask(3)",
+        given={"queries": 3},
+        probably="Row t says where query t may look: at keys 0 to t, itself with them. With a True "
+        "just right of the diagonal each token sees the next one, which it has to predict. With a "
+        "False on the diagonal the first token sees nothing at all.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_last_two_of_four(own: Any) -> None:
+    """two new queries and four keys: the last two rows of the square"""
+    expect.close(
+        own.causal_mask(2, 4),
+        np.array([[True, True, True, False], [True, True, True, True]]),
+        what="causal_mask(2, 4)",
+        given={"queries": 2, "keys": 4},
+        probably="Two keys are older than both queries. The queries stand at positions 2 and 3, "
+        "and not at 0 and 1.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_padding(own: Any) -> None:
+    """no query looks at padding; the mask joins the causal one"""
+    expect.close(
+        own.key_mask(REAL.copy())[:, 0, 0, :],
+        REAL,
+        what="key_mask(real)[:, 0, 0, :]",
+        given={"real": REAL},
+        probably="True is where a query may look: at real tokens.",
+    )
+    both = np.tri(3, dtype=bool) & own.key_mask(REAL.copy())
+    expect.close(
+        both[1, 0],
+        np.array([[True, False, False]] * 3),
+        what="np.tri(3, dtype=bool) & key_mask(real), second example,",
+        given={"real": REAL},
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_what_fits_nothing(own: Any) -> None:
+    """what is no mask, or has too few keys, raises ValueError"""
+    with expect.raises(ValueError, "there are 3 queries and 2 keys"):
+        own.causal_mask(3, 2)
+    with expect.raises(ValueError, "real has one axis"):
+        own.key_mask(np.array([True, False]))
+    with expect.raises(ValueError, "real holds the integers 1 and 0, which ~ does not turn round"):
+        own.key_mask(np.array([[1, 0]]))
+
+
+@check(Layer.RANDOM)
+def test_random_sizes(own: Any) -> None:
+    """causal masks of many sizes, entry by entry"""
+    for queries, keys in ((1, 1), (1, 4), (4, 4), (3, 5), (5, 8)):
+        expected = np.array(
+            [[s <= keys - queries + t for s in range(keys)] for t in range(queries)]
+        )
+        expect.close(
+            own.causal_mask(queries, keys),
+            expected,
+            what="causal_mask(queries, keys)",
+            given={"queries": queries, "keys": keys},
+            probably="The last query stands at the last key and sees all of them.",
+        )
+
+
+@check(Layer.RANDOM)
+def test_random_padding(own: Any) -> None:
+    """random padding on either side: the same keys for every query"""
+    rng = np.random.default_rng(32)
+    for batch, length in ((1, 2), (3, 3), (2, 5)):
+        real = rng.random((batch, length)) < 0.6
+        received = own.key_mask(real.copy())
+        expect.array(received, like=real, shape=(batch, 1, 1, length), what="key_mask(real)")
+        for t in range(length):
+            expect.close(
+                np.broadcast_to(received, (batch, 2, length, length))[:, 1, t],
+                real,
+                what=f"What query {t} may look at",
+                given={"real": real},
+                probably="What counts as padding is said by real, and by nothing else.",
+            )

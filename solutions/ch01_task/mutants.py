@@ -1,0 +1,517 @@
+"""Wrong versions of the exercises of chapter 1. What is wrong stands in each docstring."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from groundup.course.implementations import mutant
+from groundup.scratch.digits import EOS, PAD, TOKEN_IDS, VOCABULARY
+
+
+def _words(text):
+    words = text.replace("(", " ( ").replace(")", " ) ").split()
+    if not words:
+        raise ValueError("the question is empty")
+    return words
+
+
+def _id(word):
+    known = word if word in TOKEN_IDS else word.capitalize()
+    if known not in TOKEN_IDS:
+        raise ValueError(f"{word!r} is not in the vocabulary")
+    return TOKEN_IDS[known]
+
+
+@mutant("1.1", replaces="tokenize")
+def no_eos(text):
+    """[EOS] is missing: nothing tells the network where the question ends."""
+    return [_id(word) for word in _words(text)]
+
+
+@mutant("1.1", replaces="tokenize")
+def eos_in_front(text):
+    """[EOS] stands in front, as some models put a token there; here it closes the question."""
+    return [EOS, *(_id(word) for word in _words(text))]
+
+
+@mutant("1.1", replaces="tokenize")
+def eos_on_both_sides(text):
+    """A special token stands in front as well as behind; here [EOS] closes the question alone."""
+    return [EOS, *(_id(word) for word in _words(text)), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def tokens_not_ids(text):
+    """The words themselves are returned: a network takes numbers."""
+    return [VOCABULARY[_id(word)] for word in [*_words(text), "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def as_array(text):
+    """An array is returned and not a list: rows of different lengths are put together later."""
+    return np.array([_id(word) for word in [*_words(text), "[EOS]"]])
+
+
+@mutant("1.1", replaces="tokenize")
+def digit_as_its_own_id(text):
+    """A digit is taken for its own id, so that 5 becomes Max and 0 becomes [PAD]."""
+    words = [*_words(text), "[EOS]"]
+    return [int(word) if word.isdigit() and len(word) == 1 else _id(word) for word in words]
+
+
+@mutant("1.1", replaces="tokenize")
+def counted_from_one(text):
+    """The vocabulary is counted from 1: every id is one too large."""
+    return [_id(word) + 1 for word in [*_words(text), "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def brackets_dropped(text):
+    """Brackets are thrown away: they are tokens like any other."""
+    _words(text)
+    words = text.replace("(", " ").replace(")", " ").split()
+    return [_id(word) for word in [*words, "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def spaces_alone(text):
+    """The text is split at spaces alone: Max(5 stays in one piece."""
+    if not text.split():
+        raise ValueError("the question is empty")
+    return [_id(word) for word in [*text.split(), "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def every_single_space(text):
+    """The text is cut at every space: two in a row hold an empty word, and Max(5 stays whole."""
+    return [_id(word) for word in [*text.split(" "), "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def case_matters(text):
+    """Words are looked up as they are written: max is refused."""
+    words = [*_words(text), "[EOS]"]
+    for word in words:
+        if word not in TOKEN_IDS:
+            raise ValueError(f"{word!r} is not in the vocabulary")
+    return [TOKEN_IDS[word] for word in words]
+
+
+@mutant("1.1", replaces="tokenize")
+def first_letter_alone(text):
+    """Only the first letter is made large: max becomes Max, and MAX stays as it is."""
+    ids = []
+    for word in [*_words(text), "[EOS]"]:
+        known = word[0].upper() + word[1:]
+        if known not in TOKEN_IDS:
+            raise ValueError(f"{word!r} is not in the vocabulary")
+        ids.append(TOKEN_IDS[known])
+    return ids
+
+
+@mutant("1.1", replaces="tokenize")
+def unknown_skipped(text):
+    """Unknown words are skipped: the network answers another question than was asked."""
+    words = [word for word in _words(text) if {word, word.capitalize()} & TOKEN_IDS.keys()]
+    return [_id(word) for word in [*words, "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def unknown_is_padding(text):
+    """Unknown words become [PAD], which the mask hides: they vanish without a word."""
+    words = [*_words(text), "[EOS]"]
+    return [TOKEN_IDS.get(word, TOKEN_IDS.get(word.capitalize(), PAD)) for word in words]
+
+
+@mutant("1.1", replaces="tokenize")
+def unknown_added(text):
+    """Unknown words are given a new id: the network has no weights for it."""
+    words = [word if word in TOKEN_IDS else word.capitalize() for word in _words(text)]
+    return [*(TOKEN_IDS.setdefault(word, len(TOKEN_IDS)) for word in words), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def key_error(text):
+    """Unknown words raise KeyError, which says nothing to whoever typed the question."""
+    words = [word if word in TOKEN_IDS else word.capitalize() for word in _words(text)]
+    return [*(TOKEN_IDS[word] for word in words), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def digit_by_digit(text):
+    """Numbers are cut into digits: 12 becomes 1 and 2, which asks another question."""
+    words = []
+    for word in _words(text):
+        words += list(word) if word.isdigit() else [word]
+    return [_id(word) for word in [*words, "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def nothing_is_a_question(text):
+    """A text without words gives [EOS] alone, as if something had been asked."""
+    words = text.replace("(", " ( ").replace(")", " ) ").split()
+    return [_id(word) for word in [*words, "[EOS]"]]
+
+
+def _filled(sequences, fill=PAD):
+    if not sequences:
+        raise ValueError("there is no sequence")
+    ids = np.full((len(sequences), max(map(len, sequences))), fill)
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return ids
+
+
+def _lengths(sequences):
+    return np.array([len(sequence) for sequence in sequences])[:, None]
+
+
+@mutant("1.2", replaces="pad")
+def on_the_left(sequences):
+    """Padding stands on the left: position 0 is then no longer the operation."""
+    ids = np.full_like(_filled(sequences), PAD)
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[len(row) - len(sequence) :] = sequence
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def mask_turned(sequences):
+    """The mask is True at padding; here it is True at real tokens (other libraries differ)."""
+    ids = _filled(sequences)
+    return ids, ids == PAD
+
+
+@mutant("1.2", replaces="pad")
+def mask_of_numbers(sequences):
+    """The mask holds 1 and 0: ids[mask] would then pick rows 1 and 0, not the real tokens."""
+    ids = _filled(sequences)
+    return ids, (ids != PAD).astype(int)
+
+
+@mutant("1.2", replaces="pad")
+def mask_all_true(sequences):
+    """The mask is True everywhere, so padding counts as if it were text."""
+    ids = _filled(sequences)
+    return ids, np.ones_like(ids, dtype=bool)
+
+
+@mutant("1.2", replaces="pad")
+def mask_one_too_long(sequences):
+    """The mask reaches one position too far: position <= length, where < is meant."""
+    ids = _filled(sequences)
+    return ids, np.arange(ids.shape[1]) <= _lengths(sequences)
+
+
+@mutant("1.2", replaces="pad")
+def mask_one_too_short(sequences):
+    """The mask ends one position too soon, and hides the last real token."""
+    ids = _filled(sequences)
+    return ids, np.arange(ids.shape[1]) < _lengths(sequences) - 1
+
+
+@mutant("1.2", replaces="pad")
+def mask_without_eos(sequences):
+    """The mask hides [EOS] wherever it stands: it is a real token, and no padding."""
+    ids = _filled(sequences)
+    return ids, (ids != PAD) & (ids != EOS)
+
+
+@mutant("1.2", replaces="pad")
+def no_mask(sequences):
+    """The ids are returned without the mask: nobody can tell padding from text."""
+    return _filled(sequences)
+
+
+@mutant("1.2", replaces="pad")
+def mask_first(sequences):
+    """Ids and mask have changed places."""
+    ids = _filled(sequences)
+    return ids != PAD, ids
+
+
+@mutant("1.2", replaces="pad")
+def filled_with_eos(sequences):
+    """The rows are filled up with [EOS], as is done where a vocabulary has no [PAD]."""
+    ids = _filled(sequences, EOS)
+    return ids, np.arange(ids.shape[1]) < _lengths(sequences)
+
+
+@mutant("1.2", replaces="pad")
+def as_floats(sequences):
+    """The ids are floats (np.zeros makes them): they can no longer index anything."""
+    ids = _filled(sequences)
+    return ids.astype(float), ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def small_integers(sequences):
+    """The ids are 8-bit integers, which end at 127: a larger vocabulary does not fit."""
+    ids = _filled(sequences)
+    return np.array(ids.tolist(), dtype=np.int8), ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def as_lists(sequences):
+    """Lists are returned and not arrays, so that they have no shape."""
+    ids = _filled(sequences)
+    return ids.tolist(), (ids != PAD).tolist()
+
+
+@mutant("1.2", replaces="pad")
+def cut_to_the_shortest(sequences):
+    """The rows are cut to the shortest sequence, and real tokens are lost."""
+    ids = _filled(sequences)[:, : min(map(len, sequences))]
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def wide_as_the_first(sequences):
+    """The first sequence decides the width: whoever is longer is cut off."""
+    ids = _filled(sequences)[:, : len(sequences[0])]
+    ids = np.pad(ids, ((0, 0), (0, len(sequences[0]) - ids.shape[1])), constant_values=PAD)
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def one_column_more(sequences):
+    """There is a column more than the longest sequence needs: every batch pays for it."""
+    ids = np.pad(_filled(sequences), ((0, 0), (0, 1)), constant_values=PAD)
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def sorted_by_length(sequences):
+    """The rows are sorted by length, and no longer stand beside their answers."""
+    ids = _filled(sorted(sequences, key=len, reverse=True))
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def time_first(sequences):
+    """Rows and columns are swapped, (T, N): a question stands in a column."""
+    ids = _filled(sequences).T
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def appended_in_place(sequences):
+    """[PAD] is appended to the caller's own lists, which are then longer than their text."""
+    if not sequences:
+        raise ValueError("there is no sequence")
+    length = max(map(len, sequences))
+    for sequence in sequences:
+        while len(sequence) < length:
+            sequence.append(PAD)
+    ids = np.array(sequences)
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def nothing_accepted(sequences):
+    """No sequences give an array of no rows, and the fault shows up somewhere else."""
+    if not sequences:
+        return np.zeros((0, 0), dtype=int), np.zeros((0, 0), dtype=bool)
+    ids = _filled(sequences)
+    return ids, ids != PAD
+
+
+def _refuse(inputs, order, shares):
+    if sorted(order.tolist()) != list(range(len(inputs))):
+        raise ValueError("order must hold every row once")
+    _refuse_shares(shares)
+
+
+def _refuse_shares(shares):
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ValueError("shares must sum to 1")
+
+
+def _line(keys, order):
+    """The rows that stand for an input, as order has them, and the place of each row's input."""
+    first = {}
+    stands_for = [first.setdefault(key, row) for row, key in enumerate(keys)]
+    line = [row for row in order.tolist() if stands_for[row] == row]
+    return line, np.array([line.index(stands_for[row]) for row in order])
+
+
+def _tuples(inputs):
+    return [tuple(row) for row in inputs.tolist()]
+
+
+def _parts(order, places, count, shares):
+    cuts = np.round(np.cumsum(shares)[:-1] * count)
+    part = np.searchsorted(cuts, places, side="right")
+    return [order[part == i] for i in range(len(shares))]
+
+
+def _together(inputs, order, shares):
+    line, places = _line(_tuples(inputs), order)
+    return _parts(order, places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def rows_cut(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The rows are cut, and not the distinct inputs: one input may stand in several parts."""
+    _refuse(inputs, order, shares)
+    return _parts(order, np.arange(len(order)), len(order), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def cuts_from_rows(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The shares are taken of the number of rows; with repeats the last parts stay empty."""
+    _refuse(inputs, order, shares)
+    _, places = _line(_tuples(inputs), order)
+    return _parts(order, places, len(order), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def first_met(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """An input's place is where order first meets it: frequent inputs gather in the first part."""
+    _refuse(inputs, order, shares)
+    keys, line = _tuples(inputs), {}
+    places = [line.setdefault(keys[row], len(line)) for row in order]
+    return _parts(order, places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def order_not_used(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The rows are taken as they stand in the file, and not in the shuffled order."""
+    _refuse(inputs, order, shares)
+    return _together(inputs, np.sort(order), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def inputs_sorted(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """np.unique sorts the inputs: the last ones in the alphabet all end in the last part."""
+    _refuse(inputs, order, shares)
+    keys = _tuples(inputs)
+    distinct = sorted(set(keys))
+    return _parts(order, [distinct.index(keys[row]) for row in order], len(distinct), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def repeats_dropped(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """A row whose input came before is dropped: every row belongs to some part."""
+    _refuse(inputs, order, shares)
+    line, _ = _line(_tuples(inputs), order)
+    return _parts(np.array(line), np.arange(len(line)), len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def seen_rows_dropped(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The rows are cut, and what an earlier part has seen is dropped: rows are lost."""
+    _refuse(inputs, order, shares)
+    keys, parts, seen = _tuples(inputs), [], set()
+    for rows in _parts(order, np.arange(len(order)), len(order), shares):
+        parts.append(rows[[keys[row] not in seen for row in rows]])
+        seen |= {keys[row] for row in rows}
+    return parts
+
+
+@mutant("1.3", replaces="disjoint_split")
+def only_neighbours(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """An input is compared with the one before it only; a repeat further on counts as new."""
+    _refuse(inputs, order, shares)
+    keys = [_tuples(inputs)[row] for row in order]
+    new = [i == 0 or keys[i] != keys[i - 1] for i in range(len(keys))]
+    return _parts(order, np.cumsum(new) - 1, sum(new), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def order_of_tokens_ignored(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Inputs with the same tokens in another order are taken for one: 5 3 is not 3 5."""
+    _refuse(inputs, order, shares)
+    line, places = _line([tuple(sorted(row)) for row in _tuples(inputs)], order)
+    return _parts(order, places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def first_token_alone(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Only the first token is compared: all questions of one operation become one input."""
+    _refuse(inputs, order, shares)
+    line, places = _line([row[0] for row in _tuples(inputs)], order)
+    return _parts(order, places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def positions_returned(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Positions in order are returned and not the row numbers that stand there."""
+    _refuse(inputs, order, shares)
+    line, places = _line(_tuples(inputs), order)
+    return _parts(np.arange(len(order)), places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def places_returned(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Places in the line of distinct inputs are returned and not row numbers."""
+    _refuse(inputs, order, shares)
+    line, _ = _line(_tuples(inputs), order)
+    return _parts(np.arange(len(line)), np.arange(len(line)), len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def sorted_rows(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The rows of each part are sorted again: the shuffled order is lost."""
+    _refuse(inputs, order, shares)
+    return [np.sort(part) for part in _together(inputs, order, shares)]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def shares_not_added(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Each share is a cut by itself; a cut lies at the sum of the shares up to it."""
+    _refuse(inputs, order, shares)
+    line, places = _line(_tuples(inputs), order)
+    edges = [0, *(round(share * len(line)) for share in shares[:-1]), len(line)]
+    return [order[(places >= low) & (places < high)] for low, high in pairwise(edges)]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def cut_one_too_late(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """A cut takes one input too many: place <= cut, where < is meant."""
+    _refuse(inputs, order, shares)
+    line, places = _line(_tuples(inputs), order)
+    return _parts(order, places - 1, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def shuffled_again(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """order is shuffled once more, in place: the caller's array changes."""
+    _refuse(inputs, order, shares)
+    np.random.default_rng(0).shuffle(order)
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def truth_values(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Each part is an array of True and False and not of row numbers."""
+    _refuse(inputs, order, shares)
+    return [np.isin(np.arange(len(inputs)), part) for part in _together(inputs, order, shares)]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def inputs_returned(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The inputs themselves are returned: their answers can no longer be found."""
+    _refuse(inputs, order, shares)
+    return [inputs[part] for part in _together(inputs, order, shares)]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def always_three(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """There are always three parts, 80/10/10, whatever the shares are."""
+    _refuse(inputs, order, shares)
+    return _together(inputs, order, (0.8, 0.1, 0.1))
+
+
+@mutant("1.3", replaces="disjoint_split")
+def shares_not_checked(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Shares that do not sum to 1 are accepted: the last part quietly gets what is left."""
+    _refuse(inputs, order, (1.0,))
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def order_not_checked(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """order is not checked: a row that is missing in it vanishes without a word."""
+    _refuse_shares(shares)
+    return _together(inputs, order, shares)
