@@ -1,0 +1,193 @@
+"""The digit task with numbers from 0 to 99, answered a digit at a time by a decoder.
+
+The format: ``Max ( 5 3 , 9 , 7 0 )`` is answered ``7 0 [EOS]``.
+
+- A digit is a token, as in :mod:`groundup.scratch.digits`, and the vocabulary of 20 stays. A
+  hundred number tokens would hide that 53 and 57 begin alike; the answer would be one choice again.
+- A number is as wide as people write it, 9 and not 09. So the answer has one digit or two, and
+  the model must also learn when to stop.
+- A comma stands between numbers: without it ``5 3 9`` could be 53 and 9, or 5 and 39.
+- The closing bracket ends the question; the answer begins behind it and ends in [EOS].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from groundup.scratch.decoder import Decoder
+from groundup.scratch.digits import EOS, OPERATIONS, TOKEN_IDS, tokenize
+from groundup.scratch.generate import generate
+from groundup.scratch.language import Rows, question_rows
+from groundup.scratch.sampling import greedy
+from groundup.scratch.trainer import TrainConfig
+from groundup.scratch.types import IntArray
+
+TRAINING = TrainConfig(steps=10_000, batch_size=64, lr=1e-3, warmup=100, weight_decay=2.0)
+"""How the default decoder is trained on the task: with more steps, a lower rate and more weight
+decay than the digit model."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions on numbers from 0 to 99, row by row.
+
+    Attributes:
+        operations: (N,) index into :data:`~groundup.scratch.digits.OPERATIONS`.
+        numbers: (N, n) the arguments.
+    """
+
+    operations: IntArray
+    numbers: IntArray
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+    def take(self, rows: IntArray) -> "Questions":
+        """The questions of these rows, in this order."""
+        return Questions(self.operations[rows], self.numbers[rows])
+
+    @property
+    def answers(self) -> IntArray:
+        """(N,) the right numbers."""
+        n = self.numbers
+        each = np.stack([n[:, 0], n[:, 1], n[:, -1], n.max(axis=1), n.min(axis=1)])
+        right: IntArray = each[self.operations, np.arange(len(self))]
+        return right
+
+    def prompts(self) -> list[list[int]]:
+        """The token ids of each question, up to its closing bracket."""
+        rows = zip(self.operations, self.numbers.tolist(), strict=True)
+        return [prompt(OPERATIONS[operation], numbers) for operation, numbers in rows]
+
+    def rows(self) -> Rows:
+        """Each question with its answer, to train on: only the answer is a target."""
+        return question_rows(self.prompts(), [digits(a) for a in self.answers.tolist()])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test questions. No question occurs twice, in one or in two."""
+
+    train: Questions
+    validation: Questions
+    test: Questions
+
+
+def digits(number: int) -> list[int]:
+    """Token ids of an answer: ``digits(70)`` is "7", "0", [EOS].
+
+    Raises:
+        ValueError: the number does not lie in 0 to 99.
+    """
+    if not 0 <= number <= 99:
+        raise ValueError(f"numbers go from 0 to 99: got {number}")
+    return [*(TOKEN_IDS[digit] for digit in str(number)), EOS]
+
+
+def prompt(operation: str, numbers: Sequence[int]) -> list[int]:
+    """Token ids of a question: ``prompt("Max", (53, 9))`` is "Max", "(", "5", "3", ",", "9", ")".
+
+    Raises:
+        ValueError: the operation is unknown, or a number does not lie in 0 to 99.
+    """
+    if operation not in OPERATIONS:
+        raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}: got {operation!r}")
+    if not all(0 <= n <= 99 for n in numbers):
+        raise ValueError(f"numbers go from 0 to 99: got {list(numbers)}")
+    written = " , ".join(" ".join(str(n)) for n in numbers)
+    return tokenize(f"{operation} ( {written} )")[:-1]  # the [EOS] belongs to the answer here
+
+
+def read(ids: Sequence[int]) -> int | None:
+    """The number that an answer's tokens write, [EOS] included; None where they write none."""
+    written = {tuple(digits(number)): number for number in range(100)}
+    return written.get(tuple(ids))
+
+
+def draw(rng: np.random.Generator, count: int, arguments: int = 3) -> Questions:
+    """Draw questions, balanced over operations and over how many digits the answer has.
+
+    Numbers drawn at random would make one answer in ten a single digit, and one in a thousand for
+    Max of three. So the answer is drawn first: one digit or two with equal chance, then the
+    number. The other arguments follow from it: anything for First, Second and Last; at most the
+    answer for Max and at least the answer for Min, with the answer at a place of its own.
+
+    Args:
+        rng: the generator.
+        count: N, how many.
+        arguments: n, the numbers in a question, at least 2.
+
+    Raises:
+        ValueError: count is below 1, or arguments is below 2, so that Second has no answer.
+    """
+    if count < 1 or arguments < 2:
+        raise ValueError(
+            f"draw needs count of at least 1, arguments of at least 2: got {count}, {arguments}"
+        )
+    # Row i has operation i mod 5; of its rows every other one has an answer of two digits.
+    operations = np.arange(count) % len(OPERATIONS)
+    wide = np.arange(count) // len(OPERATIONS) % 2 == 1
+    answers = np.where(wide, rng.integers(10, 100, count), rng.integers(0, 10, count))
+    is_max, is_min = (operations == OPERATIONS.index(name) for name in ("Max", "Min"))
+    low, high = np.where(is_min, answers, 0), np.where(is_max, answers, 99)
+    numbers = rng.integers(low[:, None], high[:, None], (count, arguments), endpoint=True)
+    anywhere = rng.integers(0, arguments, count)
+    place = np.array([0, 1, arguments - 1, 0, 0])[operations]
+    numbers[np.arange(count), np.where(is_max | is_min, anywhere, place)] = answers
+    return Questions(operations, numbers)
+
+
+def make_splits(rng: np.random.Generator, count: int = 10_000, arguments: int = 3) -> Splits:
+    """Draw questions, no question twice, shuffle them, and cut them 80/10/10.
+
+    Each operation has a fifth of them. Half of a fifth has an answer of one digit, but for Max:
+    its questions with one digit are few (1,000 with three arguments, those with a small answer
+    far fewer), repeats of them are dropped, and questions with two digits fill the gap.
+
+    Args:
+        rng: the generator.
+        count: how many in all; a multiple of 5, at least 50.
+        arguments: n, see :func:`draw`.
+
+    Raises:
+        ValueError: the count is no such number, or there are not as many questions.
+    """
+    each = count // len(OPERATIONS)
+    if count < 50 or count % len(OPERATIONS):
+        raise ValueError(f"count must be a multiple of {len(OPERATIONS)}, at least 50: got {count}")
+    drawn = draw(rng, 2 * count, arguments)
+    keys = np.column_stack([drawn.operations, drawn.numbers])
+    _, first = np.unique(keys, axis=0, return_index=True)
+    first.sort()  # as they were drawn
+    chosen = [first[drawn.operations[first] == i][:each] for i in range(len(OPERATIONS))]
+    if min(len(rows) for rows in chosen) < each:
+        raise ValueError(f"{arguments} arguments do not give {count} different questions")
+    order = rng.permutation(np.concatenate(chosen))
+    one, two = int(0.8 * count), int(0.9 * count)
+    return Splits(*(drawn.take(part) for part in np.split(order, [one, two])))
+
+
+def answers(model: Decoder, data: Questions, batch_size: int = 500) -> list[list[int]]:
+    """What the model writes to each question, greedily, up to three tokens."""
+    prompts = data.prompts()
+    written = []
+    for i in range(0, len(data), batch_size):
+        written += generate(model, prompts[i : i + batch_size], greedy, 3, stop=(EOS,))
+    return written
+
+
+def exact_match(model: Decoder, data: Questions) -> dict[str, float]:
+    """Share of answers that are right to the last token, [EOS] included.
+
+    Returns:
+        Under ``"all"``, under each operation's name, and under ``"1 digit"`` and ``"2 digits"``,
+        by what the right answer has. A group without questions is left out.
+    """
+    wanted = data.answers
+    written = answers(model, data)
+    right = np.array([w == digits(a) for w, a in zip(written, wanted.tolist(), strict=True)])
+    groups = {name: data.operations == i for i, name in enumerate(OPERATIONS)}
+    groups |= {"1 digit": wanted < 10, "2 digits": wanted >= 10}
+    shares = {name: float(right[chosen].mean()) for name, chosen in groups.items() if chosen.any()}
+    return {"all": float(right.mean()), **shares}

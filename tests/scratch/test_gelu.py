@@ -1,0 +1,34 @@
+"""GELU: torch's tanh form, and finite differences."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from groundup.scratch.activations import gelu, gelu_backward
+
+
+@settings(max_examples=25, deadline=None)
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1))
+def test_gradient(assert_gradients, shape, seed):
+    assert_gradients(gelu, gelu_backward, {"x": np.random.default_rng(seed).normal(0, 2, shape)})
+
+
+def test_equal_to_torch():
+    x = np.linspace(-12, 12, 97)
+    y, cache = gelu(x)
+    leaf = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.functional.gelu(leaf, approximate="tanh")
+    expected.sum().backward()
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-12, atol=1e-15)
+    slope = gelu_backward(np.ones_like(x), cache)
+    np.testing.assert_allclose(slope, leaf.grad.numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_large_numbers_and_float32():
+    x = np.array([-1e6, 0, 1e6], np.float32)
+    y, cache = gelu(x)
+    dx = gelu_backward(np.ones_like(x), cache)
+    assert y.dtype == dx.dtype == np.float32
+    np.testing.assert_array_equal(y, [0, 0, 1e6])
+    np.testing.assert_array_equal(dx, [0, 0.5, 1])
