@@ -202,8 +202,8 @@ assert abs(theta - 0.701586) < 1e-6
 #     pytest exercises/ch05_training
 #     ```
 #
-#     Afterwards import your own `adam` in the cell above, in place of the library's, and run this
-#     script: the experiments below then stand on your function.
+#     Afterwards run `groundup chapter 5 --mine 5.1`: the experiments below then stand on your
+#     function, and a report compares its run with the library's.
 #
 # ::: source groundup.scratch.optim:adam folded
 

@@ -337,3 +337,21 @@ def test_wrong_version_is_a_wrong_call(copied: Path) -> None:
     code, text = run_pytest(copied, "--impl", "mutant:nope")
     assert code == 4
     assert "no mutant is called 'nope'. There are: no_bias_correction," in text
+
+
+def test_a_check_does_not_swap_the_librarys_functions(copied: Path) -> None:
+    """With GROUNDUP_MINE exported, a check still judges the file against the library."""
+    command = [sys.executable, "-m", "groundup", "check", "5.1"]
+    environment = os.environ | {"PYTHONPATH": str(copied / "lib"), "GROUNDUP_MINE": "5.2"}
+    stub = copied / "exercises/ch05_training/ex_5_1_adam.py"
+    pristine = stub.read_text(encoding="utf-8")
+    stub.write_text((copied / "solutions/ch05_training/ex_5_1_adam.py").read_text())
+    other = copied / "exercises/ch05_training/ex_5_2_cross_entropy.py"
+    shutil.copy(copied / "solutions/ch05_training/ex_5_2_cross_entropy.py", other)
+    done = subprocess.run(
+        command, cwd=copied, env=environment, capture_output=True, text=True, check=False
+    )
+    stub.write_text(pristine)
+    assert done.returncode == 0, done.stderr
+    assert "5.1 Adam: 11 of 11 points" in done.stdout
+    assert "Your code in this run" not in done.stdout + done.stderr

@@ -1,11 +1,10 @@
 """The command line. Each command is a few lines over a library call; heavy imports wait for it."""
 
-import argparse
 import os
 import sys
 
 from groundup import __version__
-from groundup.cli import course, learn, library
+from groundup.cli import course, doctor, learn, library
 from groundup.cli.parser import Parser
 from groundup.lab.errors import GroundUpError, UserError
 from groundup.lab.quiet import quiet_libraries
@@ -23,14 +22,14 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="groundup",
         description="From a transformer in NumPy to NeoBERT to sentence embeddings.",
-        epilog='Start with: groundup digits ask "Max ( 5 3 9 )"',
+        epilog="Start with: groundup start",
     )
     parser.add_argument("--version", action="version", version=f"groundup {__version__}")
     parser.add_argument(
         "--debug", action="store_true", help="show the traceback of an error (before the command)"
     )
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
-    for room in (library, learn, course):
+    for room in (library, learn, doctor, course):
         room.add_commands(commands)
     return parser
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from groundup.cli import mine
 from groundup.cli.parser import Commands, add, add_group, port, positive
 from groundup.lab.errors import UserError
 
@@ -11,6 +12,7 @@ def add_commands(commands: Commands) -> None:
     """Add them."""
     chapter = add(commands, "chapter", _chapter, "run a chapter", "groundup chapter 5")
     chapter.add_argument("number", type=positive, help="its number")
+    mine.add_option(chapter)
 
     course = add_group(commands, "course", "maintain the course")
     build = add(
@@ -22,6 +24,15 @@ def add_commands(commands: Commands) -> None:
     )
     build.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     build.add_argument("--force", action="store_true", help="replace edited stubs, after a backup")
+    report = add(
+        course,
+        "report",
+        _report,
+        "prove the checks: which one rejects which wrong version",
+        "groundup course report 5.1",
+    )
+    report.add_argument("selection", nargs="?", help="an exercise (5.1) or a chapter; default: all")
+    report.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     docs = add_group(commands, "docs", "build or serve the site")
     site = add(docs, "build", _docs_build, "build the site", "groundup docs build --strict")
@@ -45,7 +56,12 @@ def _chapter(options: argparse.Namespace) -> int:
         raise UserError(
             f"there is no chapter {options.number} yet; chapters: {', '.join(chapters) or 'none'}"
         )
-    return subprocess.run([sys.executable, str(path)], check=False).returncode
+    command = [sys.executable, str(path)]
+    if options.mine is None:
+        return 1 if subprocess.run(command, check=False).returncode else 0
+    from groundup.course.mine import reference, supervise
+
+    return supervise.run(command, options.mine, reference.of_chapter(path))
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -55,6 +71,12 @@ def _build(options: argparse.Namespace) -> int:
     for path in written:
         print(path)
     return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from groundup.course import kills
+
+    return kills.report(options.selection, options.json)
 
 
 def _docs_build(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from groundup.cli import mine
 from groundup.cli.parser import Commands, add, add_group, positive
 
 
@@ -20,6 +21,7 @@ def add_commands(commands: Commands) -> None:
         help="start clean (the default); an unfinished tour stays where it is",
     )
     tour.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    mine.add_option(tour)
 
     digits = add_group(commands, "digits", "train or ask the digit model (NumPy)")
     train = add(
@@ -30,6 +32,7 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default 0.002)")
     train.add_argument("--seed", type=int, default=0, help="of split, weights and order")
     train.add_argument("--output", type=Path, help="checkpoint file")
+    mine.add_option(train)
     ask = add(
         digits,
         "ask",
@@ -72,6 +75,13 @@ def add_commands(commands: Commands) -> None:
 
 
 def _tour(options: argparse.Namespace) -> int:
+    if options.mine is not None:
+        from groundup.course.mine import supervise
+
+        flags = [f"--{name}" for name in ("quick", "resume") if getattr(options, name)]
+        return supervise.run(
+            mine.itself(options, "tour", *flags, "--seed", options.seed), options.mine
+        )
     began = time.perf_counter()
     from groundup.course.plan import FULL, QUICK
     from groundup.course.tour import run_tour
@@ -81,6 +91,8 @@ def _tour(options: argparse.Namespace) -> int:
 
 
 def _digits_train(options: argparse.Namespace) -> int:
+    if options.mine is not None:
+        return _digits_train_mine(options)
     from groundup.course import digits, terminal
     from groundup.scratch.trainer import TrainConfig
 
@@ -89,6 +101,16 @@ def _digits_train(options: argparse.Namespace) -> int:
     )
     terminal.train_digits(config, options.output or digits.checkpoint_path())
     return 0
+
+
+def _digits_train_mine(options: argparse.Namespace) -> int:
+    from groundup.course.mine import reference, supervise
+
+    recipe = ["digits", "train", "--steps", str(options.steps), "--lr", str(options.lr)]
+    recipe += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
+    output = [] if options.output is None else ["--output", options.output]
+    again = reference.of_command("groundup.course.digits", recipe)
+    return supervise.run(mine.itself(options, *recipe, *output), options.mine, again)
 
 
 def _digits_ask(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from groundup.course.checks import Check, CheckFailure
 from groundup.course.exercises import Exercise
 from groundup.course.implementations import Implementation, lacks, load
 from groundup.course.match import known_mistake
+from groundup.course.mine import stand_aside
 from groundup.course.results import Result
 from groundup.course.run import Outcome, Verdict, load_checks, run_check
 from groundup.course.sandbox import Limits, Message, Send, run_apart
@@ -39,6 +40,7 @@ def judge(
     Raises:
         UserError: the checks or the version asked for do not exist.
     """
+    stand_aside()
     result = Result(exercise)
     if lacking := lacks(checks or exercise.checks):
         result.unusable = lacking

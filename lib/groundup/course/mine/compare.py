@@ -1,0 +1,161 @@
+"""Where a result differs from the library's by more than rounding."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundup.course.show import as_array, first_difference, side_by_side
+
+RESULT = "the result"
+# Relative to the entry, and to the largest entry: what another order of the same sums may give.
+_ROUNDING = {
+    "float64": (1e-9, 1e-12),
+    "float32": (1e-5, 2e-6),
+    "float16": (1e-2, 2e-3),
+    "bfloat16": (5e-2, 1e-2),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one tensor compares.
+
+    Attributes:
+        what: which one, such as ``part 2 of 3``.
+        error: the largest difference, relative to the library's largest entry.
+        text: if it differs by more than rounding, how; empty if not.
+    """
+
+    what: str
+    error: float
+    text: str = ""
+
+
+@dataclass
+class Comparison:
+    """Compares what a function gave with what the library's gave.
+
+    Attributes:
+        coarse: the coarsest floating-point type that went in; see :func:`coarsest`.
+        seen: objects that were gone into, by id.
+    """
+
+    coarse: str
+    seen: set[int] = field(default_factory=set)
+
+    def run(self, got: Any, wanted: Any, what: str) -> Iterator[Finding]:
+        """Compare tensor by tensor, in the order in which they stand.
+
+        Args:
+            got: the learner's.
+            wanted: the library's.
+            what: a name for the whole.
+        """
+        array = as_array(wanted)
+        if array is not None:
+            yield self._tensor(got, wanted, array, what)
+            return
+        if type(got) is not type(wanted) or _length(got) != _length(wanted):
+            yield _unlike(got, wanted, what)
+            return
+        if id(wanted) in self.seen:
+            return
+        self.seen.add(id(wanted))
+        mine = dict(_items(got))
+        for key, item in _items(wanted):
+            name = f"{what}.{key}" if hasattr(wanted, "__dict__") else f"{what}[{key!r}]"
+            if what == RESULT and isinstance(wanted, tuple):
+                name = f"part {key + 1} of {len(wanted)}"
+            if key in mine:
+                yield from self.run(mine[key], item, name)
+            else:
+                yield Finding(name, np.inf, "is missing")
+
+    def _tensor(self, got: Any, wanted: Any, array: NDArray[Any], what: str) -> Finding:
+        own = as_array(got)
+        if own is None or own.shape != array.shape or _kind(got) != _kind(wanted):
+            return _unlike(got, wanted, what)
+        rtol, atol = 0.0, 0.0
+        if array.dtype.kind in "fc":
+            rtol, share = _ROUNDING[self.coarse]
+            atol = share * _largest(array)
+        with np.errstate(all="ignore"):
+            away = _largest(own - array.astype(np.result_type(array, np.float64)))
+        error = away / (_largest(array) or 1.0)
+        index = first_difference(own, array, rtol, atol)
+        if index is None:
+            return Finding(what, error)
+        return Finding(
+            what, error, side_by_side(own, array, index, names=("yours", "the library's"))
+        )
+
+
+def coarsest(values: Any) -> str:
+    """The coarsest floating-point type of the arrays and tensors in nested containers."""
+    found = {_dtype(leaf) for leaf in _leaves(values)} & _ROUNDING.keys()
+    return max(found or {"float64"}, key=lambda name: _ROUNDING[name])
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list | tuple):
+        for _, item in _items(value):
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    """What a container or an object holds, by key, index or name."""
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list | tuple):
+        yield from enumerate(value)
+    elif not isinstance(value, type | FunctionType | ModuleType):
+        yield from getattr(value, "__dict__", {}).items()
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, dict | list | tuple) else 0
+
+
+def _dtype(value: Any) -> str:
+    return str(getattr(value, "dtype", "")).removeprefix("torch.")
+
+
+def _kind(value: Any) -> str:
+    """What a tensor is. A number is a number, whether Python's or NumPy's."""
+    if isinstance(value, int | float | np.generic) or _is_scalar_array(value):
+        return "a number"
+    return f"{_name(value)} of {_dtype(value)}"
+
+
+def _is_scalar_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and not value.shape
+
+
+def _name(value: Any) -> str:
+    names = {"ndarray": "a NumPy array", "Tensor": "a torch tensor", "NoneType": "None"}
+    kind = type(value).__name__
+    return names.get(kind, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}")
+
+
+def _unlike(got: Any, wanted: Any, what: str) -> Finding:
+    return Finding(what, np.inf, f"yours is {_describe(got)}, the library's {_describe(wanted)}")
+
+
+def _describe(value: Any) -> str:
+    if as_array(value) is None:
+        parts = f" of {len(value)} parts" if isinstance(value, list | tuple) else ""
+        return _name(value) + parts
+    shape = tuple(getattr(value, "shape", ()))
+    return f"{_kind(value)}, shape {shape}" if shape else _kind(value)
+
+
+def _largest(array: NDArray[Any]) -> float:
+    """The largest size of a finite entry; 0 where there is none."""
+    sizes = np.abs(array[np.isfinite(array)])
+    return float(sizes.max()) if sizes.size else 0.0

@@ -1,0 +1,80 @@
+"""The losses of every training in a run, step by step, read off as the training loops go."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from groundup.course.exercises import Target
+from groundup.course.mine import swap
+from groundup.course.mine.swap import Function
+
+
+@dataclass
+class Training:
+    """One training; it is written as JSON.
+
+    Attributes:
+        began: seconds since the epoch; the trainings of several processes are put in order by it.
+        timed: the clock decides how many steps it takes, so no two runs have the same curve.
+        steps: their numbers.
+        losses: in nats, one a step.
+    """
+
+    began: float
+    timed: bool = False
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def note(self, step: Any) -> None:
+        """Add a step of a training loop, which has ``step`` and ``loss``."""
+        self.steps.append(int(step.step))
+        self.losses.append(float(step.loss))
+
+
+def _train(library: Function, trainings: list[Training]) -> Function:
+    def train(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        training = Training(time.time())
+        trainings.append(training)
+        for step in library(*args, **kwargs):
+            training.note(step)
+            yield step
+
+    return train
+
+
+def _fit(library: Function, trainings: list[Training]) -> Function:
+    signature = inspect.signature(library)
+
+    def fit(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        training = Training(time.time(), bound.arguments["config"].seconds is not None)
+        trainings.append(training)
+        listener = bound.arguments.get("on_step")
+
+        def hear(step: Any) -> None:
+            training.note(step)
+            if listener:
+                listener(step)
+
+        bound.arguments["on_step"] = hear
+        return library(*bound.args, **bound.kwargs)
+
+    return fit
+
+
+_LOOPS: dict[str, tuple[str, Callable[[Function, list[Training]], Function]]] = {
+    "groundup.scratch.trainer": ("train", _train),
+    "groundup.lab.loop": ("fit", _fit),
+}
+MODULES = frozenset(_LOOPS)
+
+
+def listen(module: ModuleType, trainings: list[Training]) -> None:
+    """Have a module of :data:`MODULES` add each of its trainings to a list."""
+    name, make = _LOOPS[module.__name__]
+    function = swap.find(module, Target(module.__name__, name))
+    library = swap.copy_of(function)
+    swap.replace(function, make(library, trainings), shown=library)

@@ -1,0 +1,145 @@
+"""One process of a run: what it swaps, what it saw, and how it ends."""
+
+import atexit
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, ClassVar, NoReturn
+
+from groundup.course.mine import losses
+from groundup.course.mine.exchange import Exchange
+from groundup.course.mine.hook import Watch
+from groundup.course.mine.names import REPORT
+from groundup.course.mine.selection import Selection, resolve
+from groundup.lab.errors import GroundUpError
+from groundup.lab.files import write_json
+
+
+class Session:
+    """The functions of one process that are the learner's.
+
+    The first process makes the report's folder and prints the report when it ends; those that it
+    starts find the folder in their environment, and write what they saw into it.
+    """
+
+    current: ClassVar["Session | None"] = None
+
+    def __init__(self, selection: Selection) -> None:
+        self.exchange = Exchange(selection)
+        self.trainings: list[losses.Training] = []
+        self.process, self.began, self.start = os.getpid(), time.time(), time.perf_counter()
+        # Noted now: Python takes it away before the process ends.
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        self.script = str(Path(main).resolve()) if main else ""
+        self.first = REPORT not in os.environ
+        self.refused = False  # the learner's code can't be used, which has been said
+        self.failed = self.interrupted = False  # an exception, or Ctrl-C, ends the process
+        self.status = 0  # what sys.exit was called with
+        self.watch = Watch(self.exchange.modules | losses.MODULES, self._imported)
+
+    @classmethod
+    def begin(cls, text: str) -> None:
+        """Start it for a selection such as ``5.1``.
+
+        Raises:
+            UserError: the selection is wrong; see :func:`~groundup.course.mine.selection.resolve`.
+        """
+        cls.current = session = cls(resolve(text))
+        if session.first:
+            os.environ[REPORT] = tempfile.mkdtemp(prefix="groundup-mine-")
+        session._listen_to_the_end()
+        atexit.register(session._end)
+        session.watch.start()
+
+    def cancel(self) -> None:
+        """Swap nothing and say nothing: the work is another process's, with a selection of its own.
+
+        For a command that starts that process.
+        """
+        atexit.unregister(self._end)
+        self.watch.stop()
+        if self.first:
+            Path(os.environ.pop(REPORT)).rmdir()
+
+    def _imported(self, module: ModuleType) -> None:
+        try:
+            if module.__name__ in losses.MODULES:
+                losses.listen(module, self.trainings)
+            self.exchange.imported(module)
+        except GroundUpError as error:
+            # Whoever imports the module may be any script: no traceback through its lines.
+            print(f"error: {error}", file=sys.stderr)
+            self.refused = True
+            raise SystemExit(error.exit_code) from None
+
+    def _listen_to_the_end(self) -> None:
+        """Note how the process ends: what runs at its end isn't told, and must not change it."""
+        leave, hook = sys.exit, sys.excepthook
+
+        def exit_(status: Any = None, /) -> NoReturn:
+            self.status = status if isinstance(status, int) else int(status is not None)
+            leave(status)
+
+        def excepthook(
+            kind: type[BaseException], error: BaseException, trace: TracebackType | None
+        ) -> None:
+            self.failed = True
+            self.interrupted = issubclass(kind, KeyboardInterrupt)
+            hook(kind, error, trace)
+
+        sys.exit, sys.excepthook = exit_, excepthook
+
+    def _end(self) -> None:
+        if os.getpid() != self.process:
+            return  # a fork of this process, which inherited its calls too
+        self.watch.stop()
+        folder = Path(os.environ[REPORT])
+        write_json(folder / f"{self.process}.json", self._record())
+        code = self._report(folder) if self.first else 0
+        if code or self.interrupted:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if self.interrupted:
+                # As Python does it. It forgets to when code is compiled at its end, as it was here.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                os.kill(self.process, signal.SIGINT)
+            # Python has settled its exit status by now: only leaving at once can change it.
+            os._exit(code)
+
+    def _report(self, folder: Path) -> int:
+        """Print the report; the exit code, if it is to be another one than the run's own."""
+        if self.refused:
+            shutil.rmtree(folder)
+            return 0
+        from groundup.course.mine.closing import close
+
+        try:
+            close(folder, self.exchange.selection, self.began, not (self.failed or self.status))
+        except GroundUpError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        except OSError as error:
+            print(f"error: the report ended early: {error}", file=sys.stderr)
+            return 1
+        except SystemExit:  # so rich says that the reader (`| head`) has left
+            pass
+        return 0
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "script": self.script,
+            "tour": "groundup.course.tour" in sys.modules,
+            "rank": os.environ.get("RANK", ""),
+            "began": self.began,
+            "seconds": time.perf_counter() - self.start,
+            "computing": time.process_time(),
+            "functions": [asdict(tally) for tally in self.exchange.tallies],
+            "left_out": self.exchange.left_out,
+            "trainings": [vars(training) for training in self.trainings if training.steps],
+        }
