@@ -84,7 +84,10 @@ def _this_interpreter() -> Any:
 def _environment(folder: Path, library: Path) -> dict[str, str]:
     # The caller's GROUNDUP_ settings, such as a learner's own functions, stay out of the pages.
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GROUNDUP_")}
-    return kept | {
+    # The models of a page are small. On a busy machine the threads of a second core wait for each
+    # other, and seconds become minutes; who wants them says so.
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return threads | kept | {
         "GROUNDUP_RUNS": str(folder / "runs"),
         "IPYTHONDIR": str(folder / ".ipython"),
         "MPLBACKEND": "Agg",
