@@ -199,7 +199,7 @@ assert abs(theta - 0.701586) < 1e-6
 #     it with
 #
 #     ```
-#     pytest exercises/ch05_training
+#     groundup watch 5.1
 #     ```
 #
 #     Afterwards run `groundup chapter 5 --mine 5.1`: the experiments below then stand on your
@@ -414,7 +414,7 @@ assert np.allclose(received.sum(axis=-1), 0)
 # %% [markdown]
 # !!! example "Exercise 5.2: cross-entropy, forward and backward"
 #     Write the pair: the mean loss of a batch, and its gradient with respect to the logits. It must
-#     survive logits of ten thousand. Check it with `pytest exercises/ch05_training`.
+#     survive logits of ten thousand. Check it with `groundup watch 5.2`.
 #
 # ::: source groundup.scratch.loss:cross_entropy folded
 #
