@@ -42,6 +42,7 @@ docs: .venv/.full
 	$(GROUNDUP) docs serve --port $(PORT)
 
 bench: .venv/.full
+	$(BIN)/python benchmarks/chapter_times.py
 	$(BIN)/python benchmarks/tour_stages.py
 
 check: .venv/.full

@@ -44,11 +44,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def _chapter(options: argparse.Namespace) -> int:
+    import os
     import subprocess
     import sys
 
     from groundup.course import clone
 
+    # As its page is made: on a busy machine a second thread makes minutes of seconds.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     root = clone.root()
     chapters = {path.name[:2]: path for path in sorted((root / "chapters").glob("[0-9][0-9]_*.py"))}
     path = chapters.get(f"{options.number:02d}")
