@@ -95,7 +95,7 @@ def test_accidents_end_in_a_message(judged: Callable[[str], Result], body: str, 
     assert says in " ".join(result.outcomes[-1].message.split())
     assert not result.solved
     assert result.stopped
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < 30
 
 
 def test_code_that_hears_no_alarm_is_ended(judged: Callable[[str], Result]) -> None:
@@ -111,7 +111,10 @@ def test_file_that_dies_when_read(judged: Callable[[str], Result]) -> None:
     assert "can't be read. It ended" in judged("return 1\nimport os\nos._exit(3)").unusable
 
 
-def test_a_million_lines_are_cut(judged: Callable[[str], Result]) -> None:
+def test_a_million_lines_are_cut(
+    judged: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(30))
     result = judged("for n in range(1_000_000): print('line', n)\n    return 7")
     said = result.outcomes[-1].printed
     assert said.startswith("line 0\nline 1\n")
@@ -172,11 +175,11 @@ def test_messages_arrive_until_it_stops() -> None:
 
 def test_each_message_gives_more_time() -> None:
     def work(send: Send) -> None:
-        for n in range(4):
-            time.sleep(0.2)
+        for n in range(6):
+            time.sleep(0.3)
             send({"n": n})
 
-    assert run_apart(work, Limits(seconds=0.4), lambda _: None) == ""
+    assert run_apart(work, Limits(seconds=1.5), lambda _: None) == ""
 
 
 def test_instructors_file_and_checks(toy_clone: Write, tmp_path: Path) -> None:
