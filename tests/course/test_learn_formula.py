@@ -24,6 +24,7 @@ from groundup.course.learn.formula import in_code, in_markdown, in_text, to_text
         (r"\frac{\partial L}{\partial z_j} = p_j", "∂L/∂zⱼ = pⱼ"),
         (r"-\log \frac{a}{b}", "−log(a/b)"),
         (r"\tfrac12\big(a + b\big)", "(1/2)(a + b)"),
+        (r"x - \overline{g\hat x}", "x − g\u0305x\u0302\u0305"),
         (r"-lr\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}", "−lr m̂/(√v̂ + ε)"),
         (r"\sqrt{1-\beta_2^t}", "√(1−β₂ᵗ)"),
         (r"(1-\beta)\sum_{a=0}^{n-1}\beta^a", "(1−β)∑ₐ₌₀ⁿ⁻¹ βᵃ"),

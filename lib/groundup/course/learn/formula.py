@@ -149,6 +149,8 @@ class _Reader:
         if name in _MARKS:
             inner = self._argument()
             return out + (inner + _MARKS[name] if len(inner) == 1 else f"{name}({inner})")
+        if name == "overline":  # over each letter, with the marks that it has already
+            return out + re.sub("(\\w[\u0300-\u036f]*)", "\\1\u0305", self._argument())
         if name == "boxed":
             return out + self._argument()
         if name in _PLAIN:
