@@ -43,6 +43,7 @@ docs: .venv/.full
 
 bench: .venv/.full
 	$(BIN)/python benchmarks/chapter_times.py
+	$(BIN)/python benchmarks/numpy_step.py
 	$(BIN)/python benchmarks/tour_stages.py
 
 check: .venv/.full

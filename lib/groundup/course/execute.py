@@ -87,14 +87,18 @@ def _environment(folder: Path, library: Path) -> dict[str, str]:
     # The models of a page are small. On a busy machine the threads of a second core wait for each
     # other, and seconds become minutes; who wants them says so.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return threads | kept | {
-        "GROUNDUP_RUNS": str(folder / "runs"),
-        "IPYTHONDIR": str(folder / ".ipython"),
-        "MPLBACKEND": "Agg",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "TMPDIR": str(folder),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(library), kept.get("PYTHONPATH")])),
-    }
+    return (
+        threads
+        | kept
+        | {
+            "GROUNDUP_RUNS": str(folder / "runs"),
+            "IPYTHONDIR": str(folder / ".ipython"),
+            "MPLBACKEND": "Agg",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "TMPDIR": str(folder),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(library), kept.get("PYTHONPATH")])),
+        }
+    )
 
 
 def _where(name: str, cell: Any) -> str:
