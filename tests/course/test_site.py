@@ -13,7 +13,7 @@ from groundup.lab.errors import UserError, WorkError
 ROOT = Path(__file__).resolve().parents[2]
 KATEX = ROOT / "docs" / "node_modules" / "katex"
 with_katex = pytest.mark.skipif(not KATEX.is_dir(), reason="KaTeX is not installed under docs/")
-PAGES = ("index.md", "course.md", "maintain/chapters.md")
+PAGES = ("teach/mutants.md", "maintain/chapters.md")
 MODULES = ("__init__", "lab/__init__", "lab/errors", "lab/plot", "course/__init__", "course/clone")
 CHAPTER = """# %% [markdown]
 # # Training
@@ -44,6 +44,7 @@ def root(tmp_path: Path) -> Path:
     for name in (*PAGES, "hooks.py", "check_maths.cjs", "package.json"):
         (docs / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / "docs" / name, docs / name)
+    (docs / "index.md").write_text("# A clone\n\n[Its part](part_2/index.md) has one chapter.\n")
     if KATEX.is_dir():
         (docs / "node_modules").symlink_to(KATEX.parent)
     for module in (*MODULES, "course/render", "course/execute", "course/dependencies"):
