@@ -1,7 +1,5 @@
 """Language modelling: what rows and batches hold, the loss against torch, and its units."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -12,8 +10,6 @@ from groundup.scratch.decoder import Decoder, DecoderConfig
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.language import (
     IGNORE,
-    Rows,
-    batches,
     bits_per_byte,
     evaluate,
     loss_and_gradients,
@@ -77,38 +73,6 @@ def test_the_targets_of_question_rows_are_the_answers(data):
 def test_questions_without_answers_are_named(questions, answers):
     with pytest.raises(ValueError, match="at least one question and an answer to each"):
         question_rows(questions, answers)
-
-
-@fast
-@given(
-    count=st.integers(1, 12),
-    size=st.integers(1, 12),
-    start=st.integers(0, 40),
-    seed=st.integers(0, 9),
-)
-def test_a_batch_is_a_function_of_its_number(count, size, start, seed):
-    size = min(size, count)
-    rows = Rows(np.arange(count)[:, None], np.arange(count)[:, None])
-    later = itertools.islice(batches(rows, size, seed), start, start + 15)
-    for resumed, expected in zip(batches(rows, size, seed, start), later, strict=False):
-        np.testing.assert_array_equal(resumed.ids, expected.ids)
-
-
-def test_an_epoch_shows_each_row_once():
-    rows = Rows(np.arange(50)[:, None], np.arange(50)[:, None] + 1)
-    drawn = [batch.ids.ravel().tolist() for batch in itertools.islice(batches(rows, 16, 0), 6)]
-    epochs = [list(itertools.chain(*part)) for part in (drawn[:3], drawn[3:])]
-    assert [len(set(epoch)) for epoch in epochs] == [48, 48]  # 50 hold three batches of 16
-    assert epochs[0] != epochs[1]
-    other = next(batches(rows, 16, seed=1)).ids.ravel().tolist()
-    assert other != drawn[0]
-
-
-@pytest.mark.parametrize(("size", "start"), [(0, 0), (4, 0), (2, -1)])
-def test_a_batch_that_cannot_be_is_named(size, start):
-    rows = Rows(np.zeros((3, 2), int), np.zeros((3, 2), int))
-    with pytest.raises(ValueError, match=f"3 rows do not fill a batch of {size}, or .*: {start}"):
-        next(batches(rows, size, 0, start))
 
 
 @fast

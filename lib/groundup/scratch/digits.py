@@ -38,6 +38,11 @@ class Examples:
         """The examples of these rows, in this order."""
         return Examples(self.ids[rows], self.mask[rows], self.answers[rows], self.operations[rows])
 
+    @property
+    def counted(self) -> int:
+        """How many answers there are: one an example."""
+        return len(self)
+
 
 @dataclass(frozen=True)
 class Splits:

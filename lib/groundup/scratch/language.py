@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
-from groundup.scratch.optim import AdamW, clip_by_norm, warmup_cosine
-from groundup.scratch.trainer import Step, TrainConfig
+from groundup.scratch.optim import AdamW
+from groundup.scratch.trainer import Step, TrainConfig, optimize
 from groundup.scratch.types import Array, BoolArray, Cache, IntArray, Params
 
 IGNORE = -100
@@ -37,6 +36,11 @@ class Rows:
         """These rows, in this order."""
         mask = None if self.mask is None else self.mask[rows]
         return Rows(self.ids[rows], self.targets[rows], mask)
+
+    @property
+    def counted(self) -> int:
+        """How many targets are not ignored."""
+        return int((self.targets != IGNORE).sum())
 
 
 def windows(ids: IntArray, length: int) -> Rows:
@@ -90,33 +94,6 @@ def question_rows(
         ids[i, : lengths[i]] = [*q, *a[:-1]]
         targets[i, len(q) - 1 : lengths[i]] = a
     return Rows(ids, targets, np.arange(ids.shape[1]) < np.array(lengths)[:, None])
-
-
-def batches(rows: Rows, batch_size: int, seed: int, start: int = 0) -> Iterator[Rows]:
-    """Batches without end, epoch by epoch, each epoch in an order of its own.
-
-    Batch number n depends on the seed and on n alone: a run that stopped after n batches goes on
-    with ``start=n`` and sees what it would have seen. The last rows of an epoch, when they do not
-    fill a batch, are left out of it.
-
-    Args:
-        rows: what to draw from, as :func:`windows` or :func:`question_rows` make it.
-        batch_size: B.
-        seed: of the order.
-        start: the number of the first batch, from 0.
-
-    Raises:
-        ValueError: there are fewer rows than a batch holds, or start is negative.
-    """
-    if not 1 <= batch_size <= len(rows) or start < 0:
-        raise ValueError(
-            f"{len(rows)} rows do not fill a batch of {batch_size}, or start is negative: {start}"
-        )
-    whole = len(rows) // batch_size
-    for epoch in count(start // whole):
-        order = np.random.default_rng([seed, epoch]).permutation(len(rows))
-        for i in range(start % whole if epoch == start // whole else 0, whole):
-            yield rows.take(order[i * batch_size : (i + 1) * batch_size])
 
 
 def next_token_loss(logits: Array, targets: IntArray, ignore: int = IGNORE) -> tuple[float, Cache]:
@@ -183,29 +160,38 @@ def bits_per_byte(loss: float, tokens: int, size: int) -> float:
     return loss * tokens / (np.log(2) * size)
 
 
-def loss_and_gradients(model: Decoder, batch: Rows) -> tuple[float, Params]:
-    """One forward and one backward pass: the mean loss in nats, and every parameter's gradient."""
+def loss_and_gradients(
+    model: Decoder, batch: Rows, rng: np.random.Generator | None = None
+) -> tuple[float, Params]:
+    """One forward and one backward pass: the mean loss in nats, and every parameter's gradient.
+
+    Args:
+        model: the decoder.
+        batch: what it reads.
+        rng: not used: a decoder has no dropout.
+    """
     logits, cache = model.forward(batch.ids, batch.mask)
     loss, cache_loss = next_token_loss(logits, batch.targets)
     return loss, model.backward(next_token_loss_backward(cache_loss), cache)
 
 
-def train(model: Decoder, rows: Rows, config: TrainConfig) -> Iterator[Step]:
-    """Train in place, a :class:`~groundup.scratch.trainer.Step` at a time.
+def optimizer_of(model: Decoder, config: TrainConfig) -> AdamW:
+    """The optimizer of :func:`train`: neither table of vectors decays, words and positions."""
+    return AdamW(
+        model.params, weight_decay=config.weight_decay, no_decay=("embedding", "positions")
+    )
+
+
+def train(
+    model: Decoder, rows: Rows, config: TrainConfig, optimizer: AdamW | None = None
+) -> Iterator[Step]:
+    """Train in place, as :func:`groundup.scratch.trainer.train` does.
 
     Raises:
         ValueError: there are fewer rows than a batch holds.
     """
-    optimizer = AdamW(
-        model.params, weight_decay=config.weight_decay, no_decay=("embedding", "positions")
-    )
-    source = batches(rows, config.batch_size, config.seed)
-    for step, batch in zip(range(config.steps), source, strict=False):
-        loss, grads = loss_and_gradients(model, batch)
-        norm = clip_by_norm(grads, config.clip)
-        lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
-        optimizer.step(grads, lr)
-        yield Step(step + 1, loss, lr, norm)
+    optimizer = optimizer or optimizer_of(model, config)
+    return optimize(model, rows, config, optimizer, loss_and_gradients)
 
 
 def evaluate(model: Decoder, rows: Rows, batch_size: int = 64) -> tuple[float, int]:
@@ -218,6 +204,5 @@ def evaluate(model: Decoder, rows: Rows, batch_size: int = 64) -> tuple[float, i
     for i in range(0, len(rows), batch_size):
         part = rows.take(np.arange(i, min(i + batch_size, len(rows))))
         loss, _ = next_token_loss(model.forward(part.ids, part.mask)[0], part.targets)
-        counted = int((part.targets != IGNORE).sum())
-        total, tokens = total + loss * counted, tokens + counted
+        total, tokens = total + loss * part.counted, tokens + part.counted
     return total / tokens, tokens

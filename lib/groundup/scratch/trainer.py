@@ -1,8 +1,9 @@
-"""Training the digit model. It yields what happens; the caller records or draws it."""
+"""Training a model. It yields what happens; the caller records or draws it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -10,12 +11,23 @@ from groundup.scratch.digits import OPERATIONS, Examples
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import AdamW, clip_by_norm, warmup_cosine
-from groundup.scratch.types import Array, Params
+from groundup.scratch.types import Array, IntArray, Params
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the digit model is trained. Times are in optimizer steps."""
+    """How a model is trained. The defaults are the digit model's. Times are in optimizer steps.
+
+    Attributes:
+        steps: how many there are.
+        batch_size: examples in a batch.
+        lr: the peak learning rate.
+        warmup: the steps in which it rises.
+        weight_decay: of matrices.
+        clip: the highest joint norm of the gradients.
+        seed: of the order of the examples and of dropout.
+        accumulate: batches whose gradients are added up for one step.
+    """
 
     steps: int = 1500
     batch_size: int = 64
@@ -24,6 +36,18 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
+        for name in ("lr", "clip"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be positive and finite: got {getattr(self, name)}")
+        for name in ("warmup", "weight_decay", "seed"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must not be negative: got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -36,44 +60,179 @@ class Step:
     gradient_norm: float
 
 
-def batches(data: Examples, batch_size: int, seed: int) -> Iterator[Examples]:
+class Rows(Protocol):
+    """What a model is trained on: examples, row by row."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    def take(self, rows: IntArray, /) -> Self:
+        """These rows, in this order."""
+
+    @property
+    def counted(self) -> int:
+        """How many answers the mean loss of these rows is taken over."""
+
+
+Model = TypeVar("Model")
+Data = TypeVar("Data", bound=Rows)
+Objective = Callable[[Model, Data, np.random.Generator | None], tuple[float, Params]]
+"""One forward and one backward pass: the mean loss in nats, and every parameter's gradient."""
+
+
+def batches(data: Data, batch_size: int, seed: int, start: int = 0) -> Iterator[Data]:
     """Batches without end, epoch by epoch, each epoch in an order of its own.
 
-    The order depends on the seed and the number of the epoch alone. The last examples of an
-    epoch, when they do not fill a batch, are left out of it.
+    Batch number n depends on the seed and on n alone: a run that stopped after n batches goes on
+    with ``start=n`` and sees what it would have seen. The last examples of an epoch, when they do
+    not fill a batch, are left out of it.
+
+    Args:
+        data: what to draw from.
+        batch_size: B.
+        seed: of the order.
+        start: the number of the first batch, from 0.
 
     Raises:
-        ValueError: there are fewer examples than a batch holds.
+        ValueError: there are fewer examples than a batch holds, or start is negative.
     """
     if not 1 <= batch_size <= len(data):
         raise ValueError(f"{len(data)} examples do not fill a batch of {batch_size}")
-    for epoch in count():
-        order = np.random.default_rng([seed, epoch]).permutation(len(data))
-        for start in range(0, len(data) - batch_size + 1, batch_size):
-            yield data.take(order[start : start + batch_size])
+    if start < 0:
+        raise ValueError(f"start must not be negative: got {start}")
+    whole = len(data) // batch_size
+    epoch, first = divmod(start, whole)
+    for number in count(epoch):
+        order = np.random.default_rng([seed, number]).permutation(len(data))
+        for i in range(first, whole):
+            yield data.take(order[i * batch_size : (i + 1) * batch_size])
+        first = 0
 
 
-def loss_and_gradients(model: Encoder, batch: Examples) -> tuple[float, Params]:
-    """One forward and one backward pass: the mean loss in nats, and every parameter's gradient."""
-    logits, cache = model.forward(batch.ids, batch.mask)
+def loss_and_gradients(
+    model: Encoder, batch: Examples, rng: np.random.Generator | None = None
+) -> tuple[float, Params]:
+    """One forward and one backward pass: the mean loss in nats, and every parameter's gradient.
+
+    Args:
+        model: the encoder.
+        batch: what it reads.
+        rng: draws the dropout, if the model has any. None: nothing is dropped.
+    """
+    logits, cache = model.forward(batch.ids, batch.mask, rng)
     loss, cache_loss = cross_entropy(logits, batch.answers)
     return loss, model.backward(cross_entropy_backward(cache_loss), cache)
 
 
-def train(model: Encoder, data: Examples, config: TrainConfig) -> Iterator[Step]:
+def accumulate(
+    objective: Objective[Model, Data],
+    model: Model,
+    parts: Sequence[Data],
+    rng: np.random.Generator | None = None,
+) -> tuple[float, Params]:
+    r"""The mean loss and the gradients of one large batch, from parts that fit into memory.
+
+    Args:
+        objective: called as ``objective(model, part, rng)``; gives the part's mean loss over its
+            ``counted`` answers, and the gradients by name.
+        model: passed on.
+        parts: the large batch, cut into pieces of any sizes.
+        rng: passed on.
+
+    Returns:
+        The loss and the gradients that the whole batch has, in one piece.
+
+    Raises:
+        ValueError: no part has an answer to count.
+
+    Derivation:
+        With :math:`n_i` answers in part :math:`i` the mean over all is
+        :math:`\sum_i \frac{n_i}{\sum_j n_j} \ell_i`, and the gradient of a sum is the sum of the
+        gradients. The plain mean of the parts' means would be another number.
+    """
+    counted = [part for part in parts if part.counted]
+    if not counted:
+        raise ValueError(f"there is no answer to learn from in {len(parts)} parts")
+    total = sum(part.counted for part in counted)
+    loss, grads = 0.0, dict[str, Array]()
+    for part in counted:
+        share = part.counted / total
+        part_loss, part_grads = objective(model, part, rng)
+        loss += share * part_loss
+        for name, gradient in part_grads.items():
+            grads[name] = grads[name] + share * gradient if name in grads else share * gradient
+    return loss, grads
+
+
+def train(
+    model: Encoder, data: Examples, config: TrainConfig, optimizer: AdamW | None = None
+) -> Iterator[Step]:
     """Train in place, a :class:`Step` at a time, on :func:`batches` of the data.
+
+    Where a run is, its optimizer knows: learning rate, batches and dropout are functions of the
+    number of the step. Given the weights and the optimizer that another run had after n steps,
+    training goes on with step n + 1, and nothing differs from a run in one piece.
 
     Raises:
         ValueError: there are fewer examples than a batch holds.
     """
-    optimizer = AdamW(model.params, weight_decay=config.weight_decay)
-    source = batches(data, config.batch_size, config.seed)
-    for step, batch in zip(range(config.steps), source, strict=False):
-        loss, grads = loss_and_gradients(model, batch)
+    optimizer = optimizer or AdamW(model.params, weight_decay=config.weight_decay)
+    return optimize(model, data, config, optimizer, loss_and_gradients)
+
+
+def optimize(
+    model: Model,
+    data: Data,
+    config: TrainConfig,
+    optimizer: AdamW,
+    objective: Objective[Model, Data],
+) -> Iterator[Step]:
+    """The loop of :func:`train`, for any model and objective."""
+    made = optimizer.step_count
+    source = batches(data, config.batch_size, config.seed, start=made * config.accumulate)
+    for step in range(made, config.steps):
+        rng = np.random.default_rng([config.seed, step])
+        parts = list(islice(source, config.accumulate))
+        loss, grads = accumulate(objective, model, parts, rng)
         norm = clip_by_norm(grads, config.clip)
         lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
         optimizer.step(grads, lr)
         yield Step(step + 1, loss, lr, norm)
+
+
+class EarlyStopping:
+    """Ends a run when the validation loss no longer falls, and keeps the best weights.
+
+    Args:
+        patience: so many checks in a row without a better loss, and it is time to stop.
+        least: by how much a loss must be lower to count as better.
+
+    Attributes:
+        best: the lowest validation loss so far.
+        params: a copy of the parameters that had it.
+        waited: checks since then.
+    """
+
+    def __init__(self, patience: int, least: float = 0.0) -> None:
+        self.patience = patience
+        self.least = least
+        self.best = float("inf")
+        self.params: Params = {}
+        self.waited = 0
+
+    def update(self, loss: float, params: Params) -> bool:
+        """Tell it a validation loss and the parameters that have it. True: stop."""
+        if loss < self.best - self.least:
+            self.best, self.waited = loss, 0
+            self.params = {name: value.copy() for name, value in params.items()}
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self, params: Params) -> None:
+        """Put the best weights back, in place."""
+        for name, value in self.params.items():
+            params[name][...] = value
 
 
 def predict(model: Encoder, data: Examples, batch_size: int = 500) -> Array:

@@ -34,15 +34,15 @@ class Training:
         self.losses.append(float(step.loss))
 
 
-def _train(library: Function, trainings: list[Training]) -> Function:
-    def train(*args: Any, **kwargs: Any) -> Iterator[Any]:
+def _optimize(library: Function, trainings: list[Training]) -> Function:
+    def optimize(*args: Any, **kwargs: Any) -> Iterator[Any]:
         training = Training(time.time())
         trainings.append(training)
         for step in library(*args, **kwargs):
             training.note(step)
             yield step
 
-    return train
+    return optimize
 
 
 def _fit(library: Function, trainings: list[Training]) -> Function:
@@ -66,7 +66,7 @@ def _fit(library: Function, trainings: list[Training]) -> Function:
 
 
 _LOOPS: dict[str, tuple[str, Callable[[Function, list[Training]], Function]]] = {
-    "groundup.scratch.trainer": ("train", _train),
+    "groundup.scratch.trainer": ("optimize", _optimize),
     "groundup.lab.loop": ("fit", _fit),
 }
 MODULES = frozenset(_LOOPS)

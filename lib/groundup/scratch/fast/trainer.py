@@ -1,5 +1,8 @@
 """One training step of the digit encoder: forward, backward and AdamW, in memory of its own."""
 
+from collections.abc import Iterator
+
+from groundup.scratch.digits import Examples
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.fast.block import Block, Layer
 from groundup.scratch.fast.embedding import EmbeddedBlock, Embedding
@@ -8,7 +11,9 @@ from groundup.scratch.fast.memory import Workspace
 from groundup.scratch.fast.optimizer import FlatAdamW
 from groundup.scratch.fast.pieces import Linear, linear, linear_backward
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
+from groundup.scratch.optim import warmup_cosine
 from groundup.scratch.pooling import mean_pool, mean_pool_backward
+from groundup.scratch.trainer import Step, TrainConfig, batches
 from groundup.scratch.types import Array, BoolArray, IntArray, Params
 
 
@@ -84,6 +89,24 @@ class FastTrainer:
         norm = None if self.clip is None else self.optimizer.clip(self.clip)
         self.optimizer.step(lr)
         return loss, norm
+
+    def train(self, data: Examples, config: TrainConfig) -> Iterator[Step]:
+        """Train as :func:`groundup.scratch.trainer.train` does, from where the optimizer stands.
+
+        Weight decay and clipping are those the trainer was made with.
+
+        Raises:
+            ValueError: there are fewer examples than a batch holds, or gradients are to be
+                accumulated.
+        """
+        if config.accumulate != 1:
+            raise ValueError(f"the fast step has one batch: got accumulate={config.accumulate}")
+        made = self.optimizer.step_count
+        source = batches(data, config.batch_size, config.seed, start=made)
+        for step, batch in zip(range(made, config.steps), source, strict=False):
+            lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
+            loss, norm = self.step(batch.ids, batch.mask, batch.answers, lr)
+            yield Step(step + 1, loss, lr, float("nan") if norm is None else norm)
 
     def gradients(
         self, ids: IntArray, mask: BoolArray | None, answers: IntArray
