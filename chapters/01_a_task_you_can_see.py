@@ -417,7 +417,8 @@ assert leaky[-1] > 0.9 > 0.25 > fair[-1]
 #
 # From here on every question is used once, and the 5,000 are cut into 4,000, 500 and 500. No number
 # is tuned in this chapter, so validation and test serve together as 1,000 *unseen* questions. Later
-# chapters get the same three parts from [make_splits][groundup.scratch.digits.make_splits].
+# chapters get three such parts, with as many questions of each operation in every one, from
+# [make_splits][groundup.scratch.digits.make_splits].
 #
 # ## The second machine: a bag of tokens
 #

@@ -15,6 +15,7 @@ from groundup.scratch.digits import (
     make_splits,
     pad,
     parse,
+    steps,
     tokenize,
 )
 
@@ -37,6 +38,8 @@ def test_no_input_stands_on_two_sides(seed):
     assert (len(train), len(validation), len(test)) == (4000, 500, 500)
     assert not (train & validation) | (train & test) | (validation & test)
     assert train | validation | test == _rows(all_examples())
+    for part, each in ((splits.train, 800), (splits.validation, 100), (splits.test, 100)):
+        assert np.bincount(part.operations).tolist() == [each] * 5
 
 
 def test_answers_by_an_independent_reading():
@@ -50,6 +53,22 @@ def test_answers_by_an_independent_reading():
         expected |= {"Max": digits[-1], "Min": digits[0]}
         assert words[0] == OPERATIONS[operation]
         assert right == expected[words[0]]
+
+
+@pytest.mark.parametrize("arguments", [2, 4])
+def test_the_rows_are_the_questions_as_they_are_tokenized(arguments):
+    examples = all_examples(arguments)
+    assert len(examples) == 5 * 10**arguments
+    for row in range(0, len(examples), 97):
+        operation = OPERATIONS[examples.operations[row]]
+        numbers = [int(d) for d in f"{row % 10**arguments:0{arguments}d}"]
+        assert examples.ids[row].tolist() == tokenize(f"{operation}({' '.join(map(str, numbers))})")
+        assert examples.answers[row] == answer(operation, numbers)
+
+
+@pytest.mark.parametrize(("size", "expected"), [("small", 93), ("medium", 468), ("large", 2343)])
+def test_an_epoch_is_a_number_of_draws(size, expected):
+    assert steps(size, 3, 64) == expected
 
 
 def test_the_worked_example():
@@ -84,6 +103,12 @@ def test_another_form_is_refused(text):
         parse(text)
 
 
+def test_a_question_has_as_many_digits_as_the_model_knows():
+    assert parse("Last(1 2)", arguments=2) == tokenize("Last(1 2)")
+    with pytest.raises(ValueError, match=r"on 4 digits, as in \"Max \( 5 3 9 4 \)\": got"):
+        parse("Max(1 2 3)", arguments=4)
+
+
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5))
 def test_padding_is_on_the_right_and_masked(lengths):
     ids, mask = pad([[EOS] * n for n in lengths])
@@ -99,6 +124,12 @@ def test_sizes_that_make_no_sense_are_named():
         pad([])
     with pytest.raises(ValueError, match="got 1"):
         all_examples(arguments=1)
+    with pytest.raises(ValueError, match="2 to 5 digits: got 6"):
+        all_examples(arguments=6)
+    with pytest.raises(ValueError, match="size must be small, medium, large: got 'huge'"):
+        steps("huge", 1, 64)
+    with pytest.raises(ValueError, match="1 epochs of 2000 draws do not fill a batch of 2001"):
+        steps("small", 1, 2001)
 
 
 def test_take_keeps_rows_together():

@@ -2,7 +2,6 @@
 positions (First, Second, Last) and comparison (Max, Min)."""
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -12,6 +11,9 @@ from groundup.scratch.types import BoolArray, IntArray
 OPERATIONS = ("First", "Second", "Last", "Max", "Min")
 VOCABULARY = ("[PAD]", "[EOS]", *OPERATIONS, "(", ")", ",", *"0123456789")
 PAD, EOS = 0, 1
+SIZES = {"small": 2_000, "medium": 10_000, "large": 50_000}
+"""Draws in an epoch. They come from the training part, none twice until all have come once."""
+
 TOKEN_IDS = {token: i for i, token in enumerate(VOCABULARY)}
 
 
@@ -87,16 +89,20 @@ def tokenize(text: str) -> list[int]:
     return [*ids, EOS]
 
 
-def parse(text: str) -> list[int]:
+def parse(text: str, arguments: int = 3) -> list[int]:
     """Like :func:`tokenize`, for questions the digit model was trained on.
 
     Raises:
-        ValueError: the question has another form than operation ( digit digit digit ).
+        ValueError: the question has another form than operation ( digit … digit ), or another
+            number of digits than ``arguments``.
     """
     ids = tokenize(text)
-    if len(ids) != 7 or _form(ids) != "o(ddd)e":
+    if _form(ids) != f"o({'d' * arguments})e":
+        number = "three" if arguments == 3 else arguments
+        form = " ".join("5394782610"[i % 10] for i in range(arguments))
         raise ValueError(
-            f'the model answers an operation on three digits, as in "Max ( 5 3 9 )": got {text!r}'
+            f'the model answers an operation on {number} digits, as in "Max ( {form} )": '
+            f"got {text!r}"
         )
     return ids
 
@@ -130,30 +136,49 @@ def all_examples(arguments: int = 3) -> Examples:
     """Every input there is: 5 operations on 10^n digit tuples. 5,000 with three digits.
 
     Args:
-        arguments: n, the digits in a question, at least 2.
+        arguments: n, the digits in a question, from 2 (so that Second has an answer) to 5 (half a
+            million inputs).
 
     Raises:
-        ValueError: n is below 2, so that Second has no answer.
+        ValueError: n lies outside 2 to 5.
     """
-    if arguments < 2:
-        raise ValueError(f"Second needs at least 2 digits in a question: got {arguments}")
-    sequences, answers, operations = [], [], []
-    for (index, operation), digits in product(
-        enumerate(OPERATIONS), product(range(10), repeat=arguments)
-    ):
-        sequences.append(tokenize(f"{operation} ( {' '.join(map(str, digits))} )"))
-        answers.append(answer(operation, digits))
-        operations.append(index)
-    ids, mask = pad(sequences)
-    return Examples(ids, mask, np.array(answers), np.array(operations))
+    if not 2 <= arguments <= 5:
+        raise ValueError(f"a question has 2 to 5 digits: got {arguments}")
+    digits = np.indices((10,) * arguments).reshape(arguments, -1).T  # (10^n, n)
+    each = [digits[:, 0], digits[:, 1], digits[:, -1], digits.max(axis=1), digits.min(axis=1)]
+    operations = np.repeat(np.arange(len(OPERATIONS)), len(digits))
+    question = [TOKEN_IDS["("], *[0] * arguments, TOKEN_IDS[")"], EOS]
+    ids = np.tile([0, *question], (len(operations), 1))
+    ids[:, 0] = TOKEN_IDS[OPERATIONS[0]] + operations
+    ids[:, 2:-2] = TOKEN_IDS["0"] + np.tile(digits, (len(OPERATIONS), 1))
+    return Examples(ids, ids != PAD, np.concatenate(each), operations)
 
 
 def make_splits(rng: np.random.Generator, arguments: int = 3) -> Splits:
     """Shuffle all inputs and cut them 80/10/10. An input is on one side only.
 
-    Drawing examples at random instead would put most test inputs into the training part too
-    (5,000 distinct ones go quickly), and memorising would look like learning.
+    Each operation has the same share of each part. Drawing examples at random instead would put
+    most test inputs into the training part too (5,000 distinct ones go quickly), and memorising
+    would look like learning.
     """
     examples = all_examples(arguments)
-    parts = disjoint_split(examples.ids, rng.permutation(len(examples)))
+    order = rng.permutation(len(examples))
+    # In turn one of each operation: a cut anywhere leaves them balanced.
+    turns = [order[examples.operations[order] == i] for i in range(len(OPERATIONS))]
+    parts = disjoint_split(examples.ids, np.stack(turns, axis=1).ravel())
     return Splits(*(examples.take(rows) for rows in parts))
+
+
+def steps(size: str, epochs: int, batch_size: int) -> int:
+    """Optimizer steps in so many epochs. An epoch is a number of draws, see :data:`SIZES`.
+
+    Raises:
+        ValueError: there is no such size, or the epochs do not fill a batch.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size must be {', '.join(SIZES)}: got {size!r}")
+    if epochs < 1 or not 1 <= batch_size <= SIZES[size] * epochs:
+        raise ValueError(
+            f"{epochs} epochs of {SIZES[size]} draws do not fill a batch of {batch_size}"
+        )
+    return SIZES[size] * epochs // batch_size
