@@ -34,7 +34,7 @@ quick: .venv/.full
 
 test: .venv/.full
 	@echo "Running the tests: layers against finite differences, torch, transformers, mteb."
-	$(BIN)/python -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist worksteal
 
 setup: .venv/.full
 
