@@ -70,7 +70,8 @@ def stub_text(exercise: Exercise) -> str:
         UserError: a target can't be cut out.
     """
     cuts, imports = _cuts(exercise)
-    names = " and ".join(f"``{each.target.name}``" for each in cuts)
+    each = [f"``{one.target.name}``" for one in cuts]
+    names = " and ".join(filter(None, [", ".join(each[:-1]), each[-1]]))
     bodies = [f'{each.head}\n    raise NotImplementedError("{exercise.id}")' for each in cuts]
     about = (
         f'"""Exercise {exercise.id}, {exercise.title}.\n\nWrite the body of {names}, then run\n'

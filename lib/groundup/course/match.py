@@ -153,10 +153,21 @@ def _leaves(result: Any, inputs: Iterable[Any], opaque: bool) -> Iterable[Leaf]:
     parts = list(result) if isinstance(result, tuple | list) else [result]
     if opaque and isinstance(result, tuple):
         parts = parts[:-1]
-    for part in parts:
+    for part in _without_dicts(parts):
         yield _leaf(part)
         if getattr(part, "requires_grad", False):
             yield from map(_leaf, _gradients(part, inputs))
+
+
+def _without_dicts(parts: Iterable[Any]) -> Iterable[Any]:
+    """The parts, with the names and the values of a dictionary in its place."""
+    for part in parts:
+        if isinstance(part, dict):
+            names = sorted(part)
+            yield np.array(names)
+            yield from (part[name] for name in names)
+        else:
+            yield part
 
 
 def _leaf(value: Any) -> Leaf:

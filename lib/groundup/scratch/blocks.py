@@ -93,14 +93,17 @@ def pre_norm_block_backward(dy: Array, cache: Cache) -> tuple[Array, Params]:
 
 
 def _attend(x: Array, p: Params, heads: int, mask: BoolArray | None) -> tuple[Array, Cache]:
+    """Multi-head attention with the block's parameters."""
     return multi_head_attention(x, p["wqkv"], p["bqkv"], p["wo"], p["bo"], heads, mask)
 
 
 def _attend_backward(dy: Array, cache: Cache, g: Params) -> Array:
+    """Its dx. The gradients of its parameters are written into g."""
     dx, g["wqkv"], g["bqkv"], g["wo"], g["bo"] = multi_head_attention_backward(dy, cache)
     return dx
 
 
 def _feed_backward(dy: Array, cache: Cache, g: Params) -> Array:
+    """dx of the feed-forward network. The gradients of its parameters are written into g."""
     dx, g["w1"], g["b1"], g["w2"], g["b2"] = feed_forward_backward(dy, cache)
     return dx

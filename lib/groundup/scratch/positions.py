@@ -13,14 +13,14 @@ def sinusoidal_positions(length: int, width: int) -> Array:
         width: D, even.
 
     Returns:
-        (T, D) in float64; wavelengths grow from 2π to 10000·2π along the width.
+        (T, D) in float64; wavelengths grow from 2π towards 10000·2π along the width.
 
     Raises:
         ValueError: the width is odd.
     """
     if width % 2:
         raise ValueError(f"width must be even: got {width}")
-    angles = _angles(np.arange(length), width, 10000.0)  # (T, D/2)
+    angles = np.arange(length)[:, None] * 10000.0 ** (-np.arange(0, width, 2) / width)  # (T, D/2)
     table = np.empty((length, width))
     table[:, 0::2] = np.sin(angles)
     table[:, 1::2] = np.cos(angles)
@@ -41,7 +41,7 @@ def rope(x: Array, theta: float = 10000.0) -> tuple[Array, Cache]:
         y (..., T, K), and the cache :func:`rope_backward` needs.
 
     Raises:
-        ValueError: K is odd.
+        ValueError: K is odd, or theta is not above 0.
 
     Derivation:
         A rotation is orthogonal, so its gradient rule is its transpose: the same rotation by the
@@ -49,6 +49,8 @@ def rope(x: Array, theta: float = 10000.0) -> tuple[Array, Cache]:
     """
     if x.shape[-1] % 2:
         raise ValueError(f"rope turns pairs, so the head width must be even: got {x.shape[-1]}")
+    if not theta > 0:
+        raise ValueError(f"theta must be above 0: got {theta}")
     angles = _angles(np.arange(x.shape[-2]), x.shape[-1], theta)
     cos, sin = np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype)
     return _rotate(x, cos, sin), (cos, sin)

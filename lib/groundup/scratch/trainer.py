@@ -24,7 +24,7 @@ class TrainConfig:
         lr: the peak learning rate.
         warmup: the steps in which it rises.
         weight_decay: of matrices.
-        clip: the highest joint norm of the gradients.
+        clip: the highest joint norm of the gradients; infinity for no limit.
         seed: of the order of the examples and of dropout.
         accumulate: batches whose gradients are added up for one step.
     """
@@ -42,9 +42,10 @@ class TrainConfig:
         for name in ("steps", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
-        for name in ("lr", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be positive and finite: got {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr must be positive and finite: got {self.lr}")
+        if not self.clip > 0:
+            raise ValueError(f"clip must be positive: got {self.clip}")
         for name in ("warmup", "weight_decay", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must not be negative: got {getattr(self, name)}")

@@ -1,0 +1,40 @@
+# Stub 948ef18d2547: yours to edit. It is never written over unasked.
+"""Exercise 4.2, The block and its gradients.
+
+Write the body of ``post_norm_block`` and ``post_norm_block_backward``, then run
+``groundup check 4.2``.
+"""
+
+from groundup.scratch.blocks import Noise, _attend, _attend_backward, _feed_backward
+from groundup.scratch.dropout import dropout, dropout_backward
+from groundup.scratch.feedforward import feed_forward
+from groundup.scratch.normalization import layer_norm, layer_norm_backward
+from groundup.scratch.types import Array, BoolArray, Cache, Params
+
+
+def post_norm_block(
+    x: Array, p: Params, heads: int, mask: BoolArray | None = None, noise: Noise = (0.0, None)
+) -> tuple[Array, Cache]:
+    """The block of 2017: add what a sublayer found, then normalise (Vaswani et al., 2017).
+
+    Args:
+        x: (B, T, D).
+        p: the block's parameters.
+        heads: H.
+        mask: (B, T), True at real tokens. None: no padding.
+        noise: dropout of what each sublayer adds.
+
+    Returns:
+        y (B, T, D), and the cache :func:`post_norm_block_backward` needs; its first entry is the
+        attention's cache.
+    """
+    raise NotImplementedError("4.2")
+
+
+def post_norm_block_backward(dy: Array, cache: Cache) -> tuple[Array, Params]:
+    """Gradients of :func:`post_norm_block`.
+
+    Returns:
+        dx (B, T, D), and the gradient of each parameter.
+    """
+    raise NotImplementedError("4.2")
