@@ -573,6 +573,11 @@ for scale in (1e-6, 1.0, 1e6):
 #
 # ::: source groundup.scratch.gradcheck:check_gradients
 #
+# The copies are there because a backward pass that writes into its inputs would change what it is
+# compared with. An array with more than 512 entries is not checked one by one:
+# [compare_directions][groundup.scratch.gradcheck.compare_directions] moves all entries at once, each
+# up or down at random, in sixteen such directions, and finds a wrong entry by halving.
+#
 # Now everything in this chapter, under the instrument:
 
 # %%

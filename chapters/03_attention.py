@@ -627,8 +627,8 @@ print(", ".join(f"{n} {sharp[n].max():.2f}" for n in ("First", "Second", "Last")
 
 # %% [markdown]
 # Nobody told it where the second digit stands. `First`, `Second` and `Last` look at their digit;
-# `Max` and `Min` cannot know beforehand which one they need, and spread over all three. How far such
-# a picture may be trusted is a question for chapter 06.
+# `Max` and `Min` look at all three on average; whether they do so in a single question, and how far
+# such a picture may be trusted at all, chapter 06 asks.
 #
 # ## Breaking it: a mask that comes too late
 #

@@ -722,7 +722,7 @@ def without(residual: bool = True, norm: bool = True) -> Pair:
 def trained_with(pair: Pair, layers: int) -> tuple[list[float], dict[str, float]]:
     """Train an encoder of such blocks; its losses, and its accuracy on unseen questions."""
     model = Encoder.create(config(layers), np.random.default_rng(0))
-    patched = mock.patch.dict("groundup.scratch.encoder._BLOCKS", post=pair)
+    patched = mock.patch.dict("groundup.scratch.encoder.BLOCKS", post=pair)
     with patched, np.errstate(all="ignore"):
         return trained(model), accuracy(model, unseen)
 

@@ -1,4 +1,4 @@
-# Stub 47d812acd12b: yours to edit. It is never written over unasked.
+# Stub 28317612f101: yours to edit. It is never written over unasked.
 """Exercise 3.1, Attention and its gradients.
 
 Write the body of ``attention`` and ``attention_backward``, then run
@@ -25,6 +25,9 @@ def attention(q: Array, k: Array, v: Array, mask: BoolArray | None = None) -> tu
     Returns:
         y (..., T, K), and the cache :func:`attention_backward` needs; its first entry is the
         weights (..., T, S). A query that may look nowhere gets zeros.
+
+    Raises:
+        ValueError: the mask is not boolean, or does not fit.
     """
     raise NotImplementedError("3.1")
 

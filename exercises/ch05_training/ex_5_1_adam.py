@@ -1,4 +1,4 @@
-# Stub 52b04398ff8e: yours to edit. It is never written over unasked.
+# Stub 121372a9bea2: yours to edit. It is never written over unasked.
 """Exercise 5.1, Adam.
 
 Write the body of ``adam``, then run
@@ -34,5 +34,8 @@ def adam(
 
     Returns:
         change (add it to the parameter), and the new first and second. The inputs are not touched.
+
+    Raises:
+        ValueError: step is below 1, where both means would be divided by zero.
     """
     raise NotImplementedError("5.1")

@@ -33,11 +33,16 @@ def adam(
     Returns:
         change (add it to the parameter), and the new first and second. The inputs are not touched.
 
+    Raises:
+        ValueError: step is below 1, where both means would be divided by zero.
+
     Derivation:
         Both means start at zero and are too small by :math:`1-\beta^{step}`, the sum of the
         weights given so far; dividing by it makes them averages. Then
         :math:`\Delta = -lr\,\hat m/(\sqrt{\hat v} + eps)`.
     """
+    if step < 1:
+        raise ValueError(f"steps count from 1: got {step}")
     first = beta1 * first + (1 - beta1) * gradient
     second = beta2 * second + (1 - beta2) * gradient * gradient
     mean = first / (1 - beta1**step)

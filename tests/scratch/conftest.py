@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 
 from groundup.scratch.encoder import Encoder, EncoderConfig
-from groundup.scratch.gradcheck import check_gradients
-
-# Central differences in float64 with h = 1e-5 are right to about 1e-9.
-TOLERANCE = 1e-7
+from groundup.scratch.gradcheck import TOLERANCE, check_gradients, report
 
 
 def _assert_gradients(forward: Callable, backward: Callable, inputs: dict, seed: int = 0) -> None:
-    for error in check_gradients(forward, backward, inputs, np.random.default_rng(seed)):
-        assert error.relative < TOLERANCE, str(error)
+    errors = check_gradients(forward, backward, inputs, np.random.default_rng(seed))
+    assert all(error.relative < TOLERANCE for error in errors), report(errors)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""relu, silu and softmax: gradients by finite differences, values and gradients by torch."""
+"""relu, silu and softmax: values and gradients by torch, and extreme numbers."""
 
 import numpy as np
 import pytest
@@ -18,16 +18,6 @@ from groundup.scratch.activations import (
 fast = settings(max_examples=30, deadline=None)
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 seeds = st.integers(0, 2**32 - 1)
-
-
-@fast
-@given(shape=shapes, seed=seeds)
-def test_gradients(assert_gradients, shape, seed):
-    x = np.random.default_rng(seed).normal(size=shape)
-    assert_gradients(silu, silu_backward, {"x": x})
-    assert_gradients(lambda x: (softmax(x),) * 2, softmax_backward, {"x": x})
-    away = x + np.where(x > 0, 0.1, -0.1)  # differences across relu's kink mean nothing
-    assert_gradients(relu, relu_backward, {"x": away})
 
 
 @pytest.mark.parametrize(

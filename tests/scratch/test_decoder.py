@@ -10,13 +10,10 @@ from groundup.scratch.decoder import (
     Decoder,
     DecoderConfig,
     KVCache,
-    decoder_block,
-    decoder_block_backward,
     init_params,
 )
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.language import IGNORE, next_token_loss, next_token_loss_backward
-from groundup.scratch.masks import causal_mask
 
 CONFIG = DecoderConfig(vocabulary=7, width=4, heads=2, layers=2, hidden=6, max_length=6)
 IDS = np.array([[2, 5, 3, 1, 6], [4, 2, 4, 0, 0]])
@@ -69,31 +66,6 @@ def test_depth_does_not_swell_the_stream():
     for name in ("layers.0.wo", "layers.0.w2"):
         shallow, deep = (params[name].std() for params in drawn)
         assert shallow / deep == pytest.approx(4, rel=0.05)
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    batch=st.integers(1, 2),
-    length=st.integers(1, 4),
-    heads=st.sampled_from([1, 2, 4]),
-    masked=st.booleans(),
-    seed=seeds,
-)
-def test_block_gradients(assert_gradients, batch, length, heads, masked, seed):
-    rng = np.random.default_rng(seed)
-    params = {k[9:]: v for k, v in _model(seed=seed).params.items() if k.startswith("layers.0.")}
-    look = causal_mask(length)
-    if masked:  # now and then a row has no key left at all
-        look = look & (rng.random((batch, 1, 1, length)) < 0.7)
-
-    def backward(dy, cache):
-        dx, grads = decoder_block_backward(dy, cache)
-        return dx, *(grads[name] for name in params)
-
-    def forward(x, *values, **named):
-        return decoder_block(x, named, heads, look)
-
-    assert_gradients(forward, backward, {"x": rng.normal(size=(batch, length, 4)), **params})
 
 
 @pytest.mark.parametrize("mask", [None, MASK, MASK[:, ::-1]], ids=["none", "right", "left"])

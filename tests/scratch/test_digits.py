@@ -138,3 +138,9 @@ def test_take_keeps_rows_together():
     assert len(some) == 3
     assert some.answers.tolist() == examples.answers[[4999, 0, 17]].tolist()
     np.testing.assert_array_equal(some.ids[1], examples.ids[0])
+
+
+@pytest.mark.parametrize(("operation", "digits"), [("Median", (1, 2, 3)), ("Second", (1,))])
+def test_what_the_task_does_not_ask_is_named(operation, digits):
+    with pytest.raises(ValueError, match=f"at least two digits: got '{operation}' of"):
+        answer(operation, digits)

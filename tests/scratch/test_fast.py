@@ -232,3 +232,20 @@ def test_a_model_it_does_not_know_is_refused(shape):
     (name,) = shape
     with pytest.raises(ValueError, match=f"{name}={shape[name]!r}"):
         FastTrainer(_encoder(**shape))
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_diverged_step_changes_nothing(clip):
+    model = Encoder.create(EncoderConfig(), np.random.default_rng(0))
+    trainer = FastTrainer(model, clip=clip)
+    model.params["classifier.bias"][0] = np.nan
+    before = {name: value.copy() for name, value in model.params.items()}
+    with pytest.raises(ValueError, match="the model has diverged"):
+        trainer.step(np.array([[2, 3, 4]]), None, np.array([1]), lr=1e-3)
+    for name, value in model.params.items():
+        np.testing.assert_array_equal(value, before[name])
+    with pytest.raises(ValueError, match="limit of the norm must be above 0: got 0"):
+        trainer.optimizer.clip(0)
+    trainer.optimizer.grads["layers.0.wo"][0] = np.inf
+    with pytest.raises(ValueError, match=r"NaN or infinity in .*layers\.0\.wo"):
+        trainer.optimizer.clip(1)

@@ -10,6 +10,7 @@ from groundup.scratch.decoder import Decoder, DecoderConfig
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.language import (
     IGNORE,
+    Rows,
     bits_per_byte,
     evaluate,
     loss_and_gradients,
@@ -168,3 +169,15 @@ def test_the_same_seed_gives_the_same_run():
         model = _model(dtype=np.float32)
         runs.append(list(train(model, rows, TrainConfig(steps=4, batch_size=4, seed=seed))))
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_batch_without_a_target_does_not_count():
+    model = Decoder.create(
+        DecoderConfig(vocabulary=5, hidden=4, width=4, heads=1), np.random.default_rng(0)
+    )
+    ids = np.array([[1, 2, 3], [3, 2, 1], [4, 4, 4]])
+    targets = np.where(np.arange(3)[:, None] == 1, IGNORE, ids)
+    alone = evaluate(model, Rows(ids[::2], targets[::2]))
+    assert evaluate(model, Rows(ids, targets), batch_size=1) == pytest.approx(alone)
+    with pytest.raises(ValueError, match="no target of 3 rows counts"):
+        evaluate(model, Rows(ids, np.full((3, 3), IGNORE)))

@@ -1,9 +1,9 @@
-"""Layer norm and RMS norm: finite differences, torch, and what they leave unchanged."""
+"""Layer norm and RMS norm: torch, and what they leave unchanged."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.scratch.normalization import (
@@ -14,24 +14,6 @@ from groundup.scratch.normalization import (
 )
 
 fast = settings(max_examples=30, deadline=None)
-
-
-@fast
-@given(
-    lead=st.lists(st.integers(1, 3), min_size=1, max_size=3),
-    width=st.integers(1, 6),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_gradients(assert_gradients, lead, width, seed):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(*lead, width))
-    gamma, beta = rng.normal(size=width), rng.normal(size=width)
-    # Near a vector without spread the third derivative, and so the differences' error, explodes.
-    if width > 1:
-        assume(x.std(axis=-1).min() > 0.2)
-    assert_gradients(layer_norm, layer_norm_backward, {"x": x, "gamma": gamma, "beta": beta})
-    assume(np.sqrt((x * x).mean(axis=-1)).min() > 0.2)
-    assert_gradients(rms_norm, rms_norm_backward, {"x": x, "gamma": gamma})
 
 
 def test_layer_norm_equals_torch(rng):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundup.scratch.positions import rope, rope_backward, sinusoidal_positions
+from groundup.scratch.positions import rope, sinusoidal_positions
 
 fast = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -18,18 +18,6 @@ def test_sinusoids_by_their_definition():
             angle = t / 10000 ** (2 * i / 6)
             assert table[t, 2 * i] == pytest.approx(np.sin(angle))
             assert table[t, 2 * i + 1] == pytest.approx(np.cos(angle))
-
-
-@fast
-@given(
-    lead=st.lists(st.integers(1, 2), max_size=2),
-    length=st.integers(1, 4),
-    pairs=st.integers(1, 3),
-    seed=seeds,
-)
-def test_rope_gradient(assert_gradients, lead, length, pairs, seed):
-    x = np.random.default_rng(seed).normal(size=(*lead, length, 2 * pairs))
-    assert_gradients(rope, rope_backward, {"x": x})
 
 
 def test_rope_is_multiplication_by_a_unit_complex_number(rng):

@@ -264,3 +264,16 @@ def test_early_stopping_does_not_take_noise_for_progress():
 def test_a_recipe_that_makes_no_sense_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**change)
+
+
+def test_a_diverged_model_has_no_accuracy(splits):
+    model = Encoder.create(TINY, np.random.default_rng(0))
+    model.params["classifier.bias"][:] = np.nan
+    with pytest.raises(ValueError, match="the model has diverged"):
+        accuracy(model, splits.test)
+
+
+def test_nothing_to_predict_is_named(splits):
+    model = Encoder.create(TINY, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="got 0 examples, 500"):
+        predict(model, splits.test.take(np.arange(0)))

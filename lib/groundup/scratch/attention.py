@@ -23,6 +23,9 @@ def attention(q: Array, k: Array, v: Array, mask: BoolArray | None = None) -> tu
         y (..., T, K), and the cache :func:`attention_backward` needs; its first entry is the
         weights (..., T, S). A query that may look nowhere gets zeros.
 
+    Raises:
+        ValueError: the mask is not boolean, or does not fit.
+
     Derivation:
         With :math:`p` the weights and :math:`s` the scaled scores: :math:`dv = p^\top dy`,
         :math:`dp = dy\,v^\top`, :math:`ds = p \odot (dp - \sum dp \odot p)` (the softmax
@@ -31,6 +34,13 @@ def attention(q: Array, k: Array, v: Array, mask: BoolArray | None = None) -> tu
     scale = 1 / np.sqrt(q.shape[-1]).astype(q.dtype)
     scores = (q @ k.swapaxes(-1, -2)) * scale  # (..., T, S)
     if mask is not None:
+        sizes = zip(mask.shape[::-1], scores.shape[::-1], strict=False)
+        fits = mask.ndim <= scores.ndim and all(m in (1, s) for m, s in sizes)
+        if mask.dtype != bool or not fits:
+            raise ValueError(
+                f"the mask must be boolean and fit (..., T, S) = {scores.shape}: got {mask.dtype} "
+                f"of shape {mask.shape}"
+            )
         scores = np.where(mask, scores, -np.inf)
     weights = softmax(scores)
     return weights @ v, (weights, q, k, v, scale)

@@ -9,6 +9,7 @@ import numpy as np
 from groundup.scratch.activations import gelu, gelu_backward
 from groundup.scratch.attention import attention, attention_backward, merge_heads, split_heads
 from groundup.scratch.encoder import xavier
+from groundup.scratch.inputs import check_batch, check_shape
 from groundup.scratch.linear import embedding, embedding_backward, linear, linear_backward
 from groundup.scratch.masks import causal_mask, key_mask
 from groundup.scratch.normalization import layer_norm, layer_norm_backward
@@ -20,7 +21,16 @@ Join = Callable[[Array, Array], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Shape of a :class:`Decoder`. The defaults are the two-digit model: 103,424 parameters."""
+    """Shape of a :class:`Decoder`. The defaults are the two-digit model: 103,424 parameters.
+
+    Attributes:
+        vocabulary: V, the number of tokens.
+        width: D.
+        heads: H, which divides D.
+        layers: blocks, one after the other.
+        hidden: F, the width inside the feed-forward network.
+        max_length: the longest text, in tokens.
+    """
 
     vocabulary: int = 20
     width: int = 64
@@ -30,11 +40,7 @@ class DecoderConfig:
     max_length: int = 32
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1: got {value}")
-        if self.width % self.heads:
-            raise ValueError(f"heads must divide width: got width={self.width}, heads={self.heads}")
+        check_shape(self)
 
 
 def init_params(
@@ -135,9 +141,11 @@ class KVCache:
         values: the same.
         mask: (B, max_length), True at real tokens.
         length: how many tokens of each row have been read, padding included.
+        config: the shape of the model it is for.
     """
 
     def __init__(self, config: DecoderConfig, batch: int, dtype: type = np.float32) -> None:
+        self.config = config
         each = config.width // config.heads
         shape = (config.layers, batch, config.heads, config.max_length, each)
         self.keys: Array = np.zeros(shape, dtype)
@@ -200,7 +208,7 @@ class Decoder:
         Raises:
             ValueError: the batch is empty or too long, an id or the mask does not fit.
         """
-        self._check(ids, mask, before=0)
+        check_batch(ids, mask, self.config.vocabulary, self.config.max_length)
         positions = np.arange(ids.shape[1]) if mask is None else _positions(mask)
         look = causal_mask(ids.shape[1])
         if mask is not None:
@@ -239,9 +247,15 @@ class Decoder:
             logits (B, T, V), those :meth:`forward` gives for these tokens of the whole sequence.
 
         Raises:
-            ValueError: the cache is full or was made for another batch; ids or mask do not fit.
+            ValueError: the cache is full or was made for another batch, shape or dtype; ids or mask
+                do not fit.
         """
-        self._check(ids, mask, before=cache.length)
+        check_batch(ids, mask, self.config.vocabulary, self.config.max_length, cache.length)
+        if cache.config != self.config or cache.keys.dtype != self.params["embedding"].dtype:
+            raise ValueError(
+                f"the cache is {cache.keys.dtype} for {cache.config}: the model is "
+                f"{self.params['embedding'].dtype}, {self.config}"
+            )
         if len(ids) != len(cache.mask):
             raise ValueError(f"the cache holds {len(cache.mask)} rows: got {len(ids)} rows of ids")
         end = cache.length + ids.shape[1]
@@ -271,15 +285,6 @@ class Decoder:
         x, cache_norm = layer_norm(x, self.params["norm.gamma"], self.params["norm.beta"])
         logits, cache_head = linear(x, self.params["embedding"].T)
         return logits, (cache_tokens, cache_positions, tuple(caches), cache_norm, cache_head)
-
-    def _check(self, ids: IntArray, mask: BoolArray | None, before: int) -> None:
-        if ids.ndim != 2 or not ids.size:
-            raise ValueError(f"ids must be a non-empty (B, T) array: got shape {ids.shape}")
-        length = before + ids.shape[1]
-        if length > self.config.max_length:
-            raise ValueError(f"at most {self.config.max_length} tokens fit: got {length}")
-        if mask is not None and mask.shape != ids.shape:
-            raise ValueError(f"mask must be (B, T) = {ids.shape}: got {mask.shape}")
 
 
 def _positions(mask: BoolArray) -> IntArray:

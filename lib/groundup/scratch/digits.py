@@ -56,7 +56,15 @@ class Splits:
 
 
 def answer(operation: str, digits: tuple[int, ...]) -> int:
-    """What the task asks for: ``answer("Max", (5, 3, 9))`` is 9."""
+    """What the task asks for: ``answer("Max", (5, 3, 9))`` is 9.
+
+    Raises:
+        ValueError: there is no such operation, or fewer than two digits.
+    """
+    if operation not in OPERATIONS or len(digits) < 2:
+        raise ValueError(
+            f"ask for {', '.join(OPERATIONS)} of at least two digits: got {operation!r} of {digits}"
+        )
     if operation == "First":
         return digits[0]
     if operation == "Second":

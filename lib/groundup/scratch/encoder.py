@@ -11,6 +11,7 @@ from groundup.scratch.blocks import (
     pre_norm_block_backward,
 )
 from groundup.scratch.dropout import dropout, dropout_backward
+from groundup.scratch.inputs import check_batch, check_shape
 from groundup.scratch.linear import embedding, embedding_backward, linear, linear_backward
 from groundup.scratch.normalization import layer_norm, layer_norm_backward
 from groundup.scratch.pooling import (
@@ -53,18 +54,14 @@ class EncoderConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"{name} must be at least 1: got {value}")
-        for name, known in (("norm", _BLOCKS), ("pooling", _POOLS)):
+        check_shape(self)
+        for name, known in (("norm", BLOCKS), ("pooling", _POOLS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name} must be {' or '.join(known)}: got {getattr(self, name)!r}"
                 )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1): got {self.dropout}")
-        if self.width % self.heads:
-            raise ValueError(f"heads must divide width: got width={self.width}, heads={self.heads}")
 
 
 def xavier(rng: np.random.Generator, rows: int, columns: int) -> Array:
@@ -139,18 +136,14 @@ class Encoder:
         Raises:
             ValueError: the batch is empty or too long, an id or the mask does not fit.
         """
-        if ids.ndim != 2 or not ids.size:
-            raise ValueError(f"ids must be a non-empty (B, T) array: got shape {ids.shape}")
-        length = ids.shape[1]
-        if length > self.config.max_length:
-            raise ValueError(f"at most {self.config.max_length} tokens fit: got {length}")
+        check_batch(ids, mask, self.config.vocabulary, self.config.max_length)
         tokens, cache_embedding = embedding(ids, self.params["embedding"])
         noise = (self.config.dropout, rng)
-        x, cache_drop = dropout(tokens + self.positions[:length], *noise)
-        block, _ = _BLOCKS[self.config.norm]
+        x, cache_drop = dropout(tokens + self.positions[: ids.shape[1]], *noise)
+        block, _ = BLOCKS[self.config.norm]
         caches = []
         for i in range(self.config.layers):
-            x, cache = block(x, self._layer(i), self.config.heads, mask, noise)
+            x, cache = block(x, self.layer_params(i), self.config.heads, mask, noise)
             caches.append(cache)
         cache_norm: Cache = ()
         if self.config.norm == "pre":
@@ -179,7 +172,7 @@ class Encoder:
         dx = pool_backward(dpooled, cache_pool)
         if self.config.norm == "pre":
             dx, grads["norm.gamma"], grads["norm.beta"] = layer_norm_backward(dx, cache_norm)
-        _, block_backward = _BLOCKS[self.config.norm]
+        _, block_backward = BLOCKS[self.config.norm]
         for i in reversed(range(self.config.layers)):
             dx, g = block_backward(dx, caches[i])
             grads |= {f"layers.{i}.{name}": value for name, value in g.items()}
@@ -190,16 +183,18 @@ class Encoder:
         """The weights each layer used, (B, H, T, T) a layer, from a forward pass's cache."""
         return [block[0][1][0] for block in cache[1]]
 
-    def _layer(self, i: int) -> Params:
+    def layer_params(self, i: int) -> Params:
         """The parameters of one block, under the names that the block knows."""
         prefix = f"layers.{i}."
         return {n.removeprefix(prefix): v for n, v in self.params.items() if n.startswith(prefix)}
 
 
-_BLOCKS = {
+BLOCKS = {
     "post": (post_norm_block, post_norm_block_backward),
     "pre": (pre_norm_block, pre_norm_block_backward),
 }
+"""Forward and backward of a block, by the order of norm and residual."""
+
 _POOLS = {
     "first": (first_token_pool, first_token_pool_backward),
     "mean": (mean_pool, mean_pool_backward),

@@ -87,10 +87,12 @@ def beam_search(
         For each prompt up to ``width`` hypotheses, the best first, the stop token included.
 
     Raises:
-        ValueError: the width is below 1; otherwise as :func:`generate`.
+        ValueError: the width is below 1 or the power not finite; otherwise as :func:`generate`.
     """
     if width < 1:
         raise ValueError(f"beam search keeps at least one text: got width={width}")
+    if not np.isfinite(length_power):
+        raise ValueError(f"length_power must be finite: got {length_power}")
     text = _Text(model, prompts, new_tokens, cached)
     rows = np.arange(len(prompts))[:, None]
     written = np.empty((len(prompts), 1, 0), int)  # (B, W, tokens so far); W grows from 1 to width
@@ -133,7 +135,7 @@ class _Text:
     def __init__(
         self, model: Decoder, prompts: Sequence[Sequence[int]], new_tokens: int, cached: bool
     ) -> None:
-        if not prompts or not all(prompts) or new_tokens < 1:
+        if not len(prompts) or not all(len(p) for p in prompts) or new_tokens < 1:
             raise ValueError(
                 "writing needs at least one prompt, none of them empty, and at least one new "
                 f"token: got prompts of lengths {[len(p) for p in prompts]}, {new_tokens} new"

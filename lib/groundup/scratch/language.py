@@ -199,10 +199,17 @@ def evaluate(model: Decoder, rows: Rows, batch_size: int = 64) -> tuple[float, i
 
     Returns:
         The loss in nats a token, and how many tokens were counted.
+
+    Raises:
+        ValueError: no target counts.
     """
     total, tokens = 0.0, 0
     for i in range(0, len(rows), batch_size):
         part = rows.take(np.arange(i, min(i + batch_size, len(rows))))
+        if not part.counted:
+            continue
         loss, _ = next_token_loss(model.forward(part.ids, part.mask)[0], part.targets)
         total, tokens = total + loss * part.counted, tokens + part.counted
+    if not tokens:
+        raise ValueError(f"there is nothing to evaluate: no target of {len(rows)} rows counts")
     return total / tokens, tokens

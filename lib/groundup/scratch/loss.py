@@ -98,7 +98,9 @@ def smoothed_cross_entropy(
     shifted = rows - rows.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     right = log_p[np.arange(len(chosen)), chosen]
-    loss = -((1 - smoothing) * right + smoothing * log_p.mean(axis=-1)).mean()
+    # A class ruled out has log p = -inf, and zero times that would be NaN.
+    spread = smoothing * log_p.mean(axis=-1) if smoothing else 0.0
+    loss = -((1 - smoothing) * right + spread).mean()
     return float(loss), (np.exp(log_p), chosen, counted, smoothing, logits.shape)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from groundup.scratch.attention import attention, attention_backward, merge_heads, split_heads
 from groundup.scratch.feedforward import swiglu, swiglu_backward
 from groundup.scratch.linear import linear, linear_backward
+from groundup.scratch.masks import key_mask
 from groundup.scratch.normalization import rms_norm, rms_norm_backward
 from groundup.scratch.positions import rope, rope_backward
 from groundup.scratch.types import Array, BoolArray, Cache, Params
@@ -45,12 +46,19 @@ def modern_block(
 
     Returns:
         y (B, T, D), and the cache :func:`modern_block_backward` needs.
+
+    Raises:
+        ValueError: H does not divide D, the mask has another shape than (B, T) or is not boolean.
     """
+    if x.shape[-1] % heads:
+        raise ValueError(f"heads must divide the width: got width={x.shape[-1]}, heads={heads}")
+    if mask is not None and mask.shape != x.shape[:2]:
+        raise ValueError(f"mask must be (B, T) = {x.shape[:2]}: got {mask.shape}")
     normal, cache_norm1 = rms_norm(x, params["attention_norm"], eps)
     qkv, cache_qkv = linear(normal, params["qkv"])
     q, k, v = split_qkv(qkv, heads)
     (q, cache_q), (k, cache_k) = rope(q), rope(k)
-    look = None if mask is None else mask[:, None, None, :]
+    look = None if mask is None else key_mask(mask)
     mixed, cache_attention = attention(q, k, v, look)
     projected, cache_out = linear(merge_heads(mixed), params["wo"])
     x = x + projected

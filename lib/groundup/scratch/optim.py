@@ -30,11 +30,16 @@ def adam(
     Returns:
         change (add it to the parameter), and the new first and second. The inputs are not touched.
 
+    Raises:
+        ValueError: step is below 1, where both means would be divided by zero.
+
     Derivation:
         Both means start at zero and are too small by :math:`1-\beta^{step}`, the sum of the
         weights given so far; dividing by it makes them averages. Then
         :math:`\Delta = -lr\,\hat m/(\sqrt{\hat v} + eps)`.
     """
+    if step < 1:
+        raise ValueError(f"steps count from 1: got {step}")
     first = beta1 * first + (1 - beta1) * gradient
     second = beta2 * second + (1 - beta2) * gradient * gradient
     mean = first / (1 - beta1**step)
@@ -43,9 +48,12 @@ def adam(
 
 
 class AdamW:
-    """Adam with decoupled weight decay, for a dictionary of parameters (Loshchilov, 2017).
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2017), for parameters by name.
 
     Matrices decay; vectors (biases, norms) and the names in ``no_decay`` do not.
+
+    Raises:
+        ValueError: a beta lies outside [0, 1), or the decay is negative.
     """
 
     def __init__(
@@ -56,6 +64,8 @@ class AdamW:
         weight_decay: float = 0.01,
         no_decay: tuple[str, ...] = ("embedding",),
     ) -> None:
+        _require_share(beta1=beta1, beta2=beta2)
+        _require_at_least_zero(weight_decay=weight_decay)
         self.params = params
         self.betas = (beta1, beta2)
         self.decay = {
@@ -67,7 +77,12 @@ class AdamW:
         self.step_count = 0
 
     def step(self, grads: Params, lr: float) -> None:
-        """Update the parameters in place."""
+        """Update the parameters in place.
+
+        Raises:
+            ValueError: a gradient is missing or has another shape, or lr is negative.
+        """
+        _require_gradients(self.params, grads, lr)
         self.step_count += 1
         for name, value in self.params.items():
             change, self.first[name], self.second[name] = adam(
@@ -88,11 +103,13 @@ class Adam(AdamW):
     def __init__(
         self, params: Params, beta1: float = 0.9, beta2: float = 0.999, l2: float = 0.0
     ) -> None:
+        _require_at_least_zero(l2=l2)
         super().__init__(params, beta1, beta2, weight_decay=0.0)
         self.l2 = l2
 
     def step(self, grads: Params, lr: float) -> None:
-        """Update the parameters in place."""
+        """Update the parameters in place; see :meth:`AdamW.step`."""
+        _require_gradients(self.params, grads, lr)
         if self.l2:
             grads = {name: grads[name] + self.l2 * value for name, value in self.params.items()}
         super().step(grads, lr)
@@ -118,12 +135,14 @@ class SGD:
     """Gradient descent with momentum, for a dictionary of parameters."""
 
     def __init__(self, params: Params, momentum: float = 0.9) -> None:
+        _require_share(momentum=momentum)
         self.params = params
         self.momentum = momentum
         self.velocity = {name: np.zeros_like(value) for name, value in params.items()}
 
     def step(self, grads: Params, lr: float) -> None:
-        """Update the parameters in place."""
+        """Update the parameters in place; see :meth:`AdamW.step`."""
+        _require_gradients(self.params, grads, lr)
         for name, value in self.params.items():
             change, self.velocity[name] = sgd(grads[name], self.velocity[name], lr, self.momentum)
             value += change
@@ -134,9 +153,18 @@ def clip_by_norm(grads: Params, limit: float) -> float:
 
     Returns:
         The norm before clipping.
+
+    Raises:
+        ValueError: the limit is not above 0, or a gradient holds NaN or infinity: a run that has
+            diverged ends here, before its parameters are lost.
     """
+    if not limit > 0:
+        raise ValueError(f"the limit of the norm must be above 0: got {limit}")
     # In float64: the squares of a run that diverges overflow float32 before its gradients do.
     norm = float(np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in grads.values())))
+    if not np.isfinite(norm):
+        broken = [name for name, g in grads.items() if not np.isfinite(g).all()]
+        raise ValueError(f"the norm of the gradients is {norm}: NaN or infinity in {broken}")
     if norm > limit:
         for g in grads.values():
             g *= limit / norm
@@ -148,11 +176,20 @@ def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float 
 
     Args:
         step: counts from 0; at ``warmup`` the peak is reached.
-        total: the number of steps; at ``total`` the floor is reached.
+        total: the number of steps; at ``total`` the floor is reached. A run shorter than its
+            warm-up only rises.
         warmup: steps of the rise.
         peak: the highest rate.
         floor: the last rate.
+
+    Raises:
+        ValueError: a step is negative, or the rates are not 0 <= floor <= peak.
     """
+    if min(step, total, warmup) < 0 or not 0 <= floor <= peak < np.inf:
+        raise ValueError(
+            "a schedule needs steps that are not negative and rates 0 <= floor <= peak: got "
+            f"step={step}, total={total}, warmup={warmup}, floor={floor}, peak={peak}"
+        )
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     done = min((step - warmup) / max(total - warmup, 1), 1.0)
@@ -167,5 +204,33 @@ def step_decay(step: int, every: int, factor: float, peak: float) -> float:
         every: steps between two falls, at least 1.
         factor: what is left after a fall, such as 0.1.
         peak: the first rate.
+
+    Raises:
+        ValueError: step is negative, every is below 1, or the factor or the peak is negative.
     """
+    _require_at_least_zero(step=step, factor=factor, peak=peak)
+    if every < 1:
+        raise ValueError(f"every must be at least 1: got {every}")
     return peak * factor ** (step // every)
+
+
+def _require_share(**shares: float) -> None:
+    """Each says how much of the past is kept: less than all."""
+    for name, value in shares.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must lie in [0, 1): got {value}")
+
+
+def _require_at_least_zero(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be finite and at least 0: got {value}")
+
+
+def _require_gradients(params: Params, grads: Params, lr: float) -> None:
+    """A gradient of each parameter, in its shape: another would be broadcast in silence."""
+    _require_at_least_zero(lr=lr)
+    for name, value in params.items():
+        found = grads[name].shape if name in grads else "nothing"
+        if found != value.shape:
+            raise ValueError(f"the gradient of {name} must have shape {value.shape}: got {found}")

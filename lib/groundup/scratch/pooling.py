@@ -38,14 +38,16 @@ def mean_pool(x: Array, mask: BoolArray | None = None) -> tuple[Array, Cache]:
         gets zeros.
 
     Raises:
-        ValueError: the mask has another shape than (B, T).
+        ValueError: the mask has another shape than (B, T) or is not boolean.
 
     Derivation:
         :math:`y = \sum_t w_t x_t` with :math:`w_t = m_t / \sum m`, so
         :math:`\partial L/\partial x_t = w_t\,\partial L/\partial y`.
     """
-    if mask is not None and mask.shape != x.shape[:2]:
-        raise ValueError(f"mask must be (B, T) = {x.shape[:2]}: got {mask.shape}")
+    if mask is not None and (mask.shape != x.shape[:2] or mask.dtype != bool):
+        raise ValueError(
+            f"mask must be booleans, (B, T) = {x.shape[:2]}: got {mask.shape}, {mask.dtype}"
+        )
     real = np.ones(x.shape[:2], x.dtype) if mask is None else mask.astype(x.dtype)
     share = real / np.maximum(real.sum(axis=1, keepdims=True), 1)  # (B, T)
     # What stands at padding must not count, be it infinite or not a number.

@@ -38,7 +38,7 @@ def top_k(logits: Array, k: int) -> Array:
         k: at least 1.
 
     Raises:
-        ValueError: k is below 1.
+        ValueError: k is below 1, or a row is as in :func:`greedy`.
     """
     if k < 1:
         raise ValueError(f"top_k keeps at least one token: got k={k}")
@@ -56,13 +56,13 @@ def top_p(logits: Array, p: float) -> Array:
         p: in (0, 1]. 1 keeps all.
 
     Raises:
-        ValueError: p lies outside (0, 1].
+        ValueError: p lies outside (0, 1], or a row is as in :func:`greedy`.
     """
     if not 0 < p <= 1:
         raise ValueError(f"top_p needs 0 < p <= 1: got {p}")
+    rank = _rank(logits)
     if p == 1:
         return logits
-    rank = _rank(logits)
     probabilities = softmax(logits.astype(np.float64))
     falling = np.empty_like(probabilities)
     np.put_along_axis(falling, rank, probabilities, axis=-1)
@@ -84,6 +84,8 @@ def scale(logits: Array, temperature: float) -> Array:
     Raises:
         ValueError: the temperature is not above 0 and finite, or a row is as in :func:`greedy`.
     """
+    if temperature == 0:
+        raise ValueError("nothing can be divided by a temperature of 0: it stands for greedy")
     if not 0 < temperature < np.inf:
         raise ValueError(f"the temperature must be finite and at least 0: got {temperature}")
     top = _largest(logits)
@@ -154,6 +156,7 @@ def _largest(logits: Array) -> Array:
 
 def _rank(logits: Array) -> IntArray:
     """(..., V) The place of each entry from the largest on, 0 first; of equals the lower id."""
+    _largest(logits)
     rank: IntArray = (-logits).argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
     return rank
 

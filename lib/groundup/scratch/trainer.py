@@ -237,13 +237,26 @@ class EarlyStopping:
 
 
 def predict(model: Encoder, data: Examples, batch_size: int = 500) -> Array:
-    """Logits (N, C) of all examples, a batch at a time."""
-    return np.concatenate(
+    """Logits (N, C) of all examples, a batch at a time.
+
+    Raises:
+        ValueError: there is no example, a batch holds none, or the model has diverged: the largest
+            of numbers that are none would count as an answer.
+    """
+    if not len(data) or batch_size < 1:
+        raise ValueError(
+            "predict needs examples and a batch size of at least 1: "
+            f"got {len(data)} examples, {batch_size}"
+        )
+    logits = np.concatenate(
         [
             model.forward(data.ids[i : i + batch_size], data.mask[i : i + batch_size])[0]
             for i in range(0, len(data), batch_size)
         ]
     )
+    if not np.isfinite(logits).all():
+        raise ValueError("the logits hold NaN or infinity: the model has diverged")
+    return logits
 
 
 def accuracy(model: Encoder, data: Examples) -> dict[str, float]:

@@ -55,9 +55,17 @@ class FlatAdamW:
 
         Returns:
             The norm before clipping.
+
+        Raises:
+            ValueError: the limit is not above 0, or a gradient holds NaN or infinity.
         """
+        if not limit > 0:
+            raise ValueError(f"the limit of the norm must be above 0: got {limit}")
         # In float64, as in the plain form: the squares overflow float32 before the gradients do.
         norm = float(np.linalg.norm(self._g.astype(np.float64)))
+        if not math.isfinite(norm):
+            broken = [name for name, g in self.grads.items() if not np.isfinite(g).all()]
+            raise ValueError(f"the norm of the gradients is {norm}: NaN or infinity in {broken}")
         if norm > limit:
             self._g *= limit / norm
         return norm

@@ -1,5 +1,6 @@
 """One training step of the digit encoder: forward, backward and AdamW, in memory of its own."""
 
+import math
 from collections.abc import Iterator
 
 from groundup.scratch.digits import Examples
@@ -10,6 +11,7 @@ from groundup.scratch.fast.first_token import FirstTokenBlock
 from groundup.scratch.fast.memory import Workspace
 from groundup.scratch.fast.optimizer import FlatAdamW
 from groundup.scratch.fast.pieces import Linear, linear, linear_backward
+from groundup.scratch.inputs import check_batch
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import warmup_cosine
 from groundup.scratch.pooling import mean_pool, mean_pool_backward
@@ -83,9 +85,12 @@ class FastTrainer:
             The loss in nats, and the norm of the gradients before clipping (None without it).
 
         Raises:
-            ValueError: as :meth:`Encoder.forward` and :func:`cross_entropy`; nothing has changed.
+            ValueError: as :meth:`Encoder.forward` and :func:`cross_entropy`, or the loss or the
+                gradients are no numbers. Nothing has changed.
         """
         loss, _ = self.gradients(ids, mask, answers)
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss is {loss}: the model has diverged")
         norm = None if self.clip is None else self.optimizer.clip(self.clip)
         self.optimizer.step(lr)
         return loss, norm
@@ -115,7 +120,8 @@ class FastTrainer:
 
         The gradients are the optimizer's own arrays: the next call writes over them.
         """
-        self._check(ids, mask)
+        config = self.model.config
+        check_batch(ids, mask, config.vocabulary, config.max_length)
         if mask is not None and mask.all():
             mask = None
         x = self._embedding.forward(ids)
@@ -134,19 +140,6 @@ class FastTrainer:
             dx = block.backward(dx)
         self._embedding.backward(dx)
         return loss, self.optimizer.grads
-
-    def _check(self, ids: IntArray, mask: BoolArray | None) -> None:
-        config = self.model.config
-        if ids.ndim != 2 or not ids.size:
-            raise ValueError(f"ids must be a non-empty (B, T) array: got shape {ids.shape}")
-        if ids.shape[1] > config.max_length:
-            raise ValueError(f"at most {config.max_length} tokens fit: got {ids.shape[1]}")
-        if ids.min() < 0 or ids.max() >= config.vocabulary:
-            raise ValueError(
-                f"token ids must lie in [0, {config.vocabulary}): got {ids.min()} to {ids.max()}"
-            )
-        if mask is not None and mask.shape != ids.shape:
-            raise ValueError(f"mask must be (B, T) = {ids.shape}: got {mask.shape}")
 
 
 class MeanPooling:

@@ -1,0 +1,93 @@
+"""The checks of exercise 6.3, confusion matrix."""
+
+from typing import Any
+
+import numpy as np
+
+from groundup.course import expect
+from groundup.course.checks import Layer, check
+
+ANSWERS, PREDICTIONS = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
+
+
+@check(Layer.SHAPES)
+def test_shape(own: Any) -> None:
+    """a (C, C) array of whole numbers comes back"""
+    received = own.confusion(ANSWERS.copy(), PREDICTIONS.copy(), 4)
+    expect.array(
+        received,
+        like=np.zeros(1, int),
+        shape=(4, 4),
+        what="The matrix",
+        probably="There is a row and a column for each class, also for one that never occurs.",
+    )
+
+
+@check(Layer.INPUTS)
+def test_inputs_unchanged(own: Any) -> None:
+    """answers and predictions are left as they were"""
+    answers, predictions = ANSWERS.copy(), PREDICTIONS.copy()
+    with expect.unchanged(answers=answers, predictions=predictions):
+        own.confusion(answers, predictions, 3)
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_by_hand(own: Any) -> None:
+    """five questions, three classes"""
+    expect.close(
+        own.confusion(ANSWERS.copy(), PREDICTIONS.copy(), 3),
+        np.array([[1, 1, 0], [0, 1, 0], [1, 0, 1]]),
+        what="The matrix",
+        given={"answers": ANSWERS, "predictions": PREDICTIONS, "classes": 3},
+        probably="The row is the right answer, the column the one that was given. If you have 0 at "
+        "[0, 1], rows and columns have changed places. If you have 0 at [0, 0], what was right is "
+        "left out. If you have 0.5 at [0, 0], the counts are divided by their row's sum.",
+    )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_the_same_mistake_again(own: Any) -> None:
+    """a pair that occurs three times counts three times"""
+    answers, predictions = np.array([1, 1, 1, 0]), np.array([0, 0, 0, 0])
+    expect.close(
+        own.confusion(answers.copy(), predictions.copy(), 2),
+        np.array([[1, 0], [3, 0]]),
+        what="The matrix",
+        given={"answers": answers, "predictions": predictions, "classes": 2},
+        probably="If you have 1 at [1, 0], the pair was counted once: counts[rows, columns] += 1 "
+        "adds one to each cell that is named, however often it is.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_what_is_no_class(own: Any) -> None:
+    """what is no class is refused"""
+    with expect.raises(ValueError, "a prediction is 3 and there are 3 classes"):
+        own.confusion(np.array([0, 1]), np.array([0, 3]), 3)
+    with expect.raises(ValueError, "an answer is -1 (NumPy would take the last row)"):
+        own.confusion(np.array([-1, 1]), np.array([0, 1]), 3)
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_what_has_no_partner(own: Any) -> None:
+    """answers and predictions of different numbers are refused"""
+    with expect.raises(ValueError, "there are three answers and one prediction"):
+        own.confusion(np.array([0, 1, 1]), np.array([0]), 2)
+
+
+@check(Layer.RANDOM, points=2)
+def test_random(own: Any) -> None:
+    """random answers, counted one at a time; none at all, too"""
+    rng = np.random.default_rng(63)
+    for count, classes in ((0, 2), (3, 2), (12, 3), (30, 10)):
+        answers, predictions = rng.integers(classes, size=(2, count))
+        expected = np.zeros((classes, classes), int)
+        for right, said in zip(answers, predictions, strict=True):
+            expected[right, said] += 1
+        expect.close(
+            own.confusion(answers.copy(), predictions.copy(), classes),
+            expected,
+            what="The matrix",
+            given={"answers": answers, "predictions": predictions, "classes": classes},
+            probably="The worked examples are right, so some step depends on how many there are.",
+        )

@@ -1,0 +1,213 @@
+"""The checks of exercise 7.5, reading nothing twice."""
+
+from typing import Any
+
+import numpy as np
+
+from groundup.course import expect
+from groundup.course.checks import CheckFailure, Layer, check
+from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
+
+SMALL = DecoderConfig(vocabulary=7, width=4, heads=2, layers=2, hidden=4, max_length=6)
+
+
+def column(*numbers: float) -> Any:
+    """(1, 1, T, 1) keys or values of one row and one head, one number each."""
+    return np.array(numbers, dtype=float).reshape(1, 1, -1, 1)
+
+
+def narrow(layers: int = 1) -> KVCache:
+    """A cache of four places for one row, one head, one number a key."""
+    return KVCache(DecoderConfig(5, 1, 1, layers, 1, 4), 1, np.float64)
+
+
+def model() -> Decoder:
+    """A small decoder, its weights large enough for every position to count."""
+    rng = np.random.default_rng(7)
+    made = Decoder.create(SMALL, rng, np.float64)
+    made.params |= {name: 3 * made.params[name] for name in ("embedding", "positions")}
+    return made
+
+
+@check(Layer.SHAPES)
+def test_extend_shapes(own: Any) -> None:
+    """extend returns keys and values, those so far and no more"""
+    cache = KVCache(SMALL, 3, np.float32)
+    cache.length = 2
+    new = np.ones((3, 2, 1, 2), np.float32)
+    result = own.extend(cache, 0, new, new)
+    expect.parts(result, ("keys", "values"))
+    for name, received in zip(("keys", "values"), result, strict=True):
+        expect.array(
+            received,
+            like=new,
+            shape=(3, 2, 3, 2),
+            what=name,
+            probably="Two older tokens and a new one are three; the places behind are empty.",
+        )
+
+
+@check(Layer.SHAPES)
+def test_step_shape(own: Any) -> None:
+    """step returns the logits of the new tokens"""
+    ids = np.array([[1, 2], [3, 4]])
+    received = own.step(model(), ids, KVCache(SMALL, 2, np.float64))
+    expect.array(received, like=np.zeros(0), shape=(2, 2, 7), what="The logits")
+
+
+@check(Layer.INPUTS)
+def test_inputs_unchanged(own: Any) -> None:
+    """new keys, values, ids and mask are left as they were"""
+    k, v = column(1.0), column(2.0)
+    with expect.unchanged(k=k, v=v):
+        own.extend(narrow(), 0, k, v)
+    ids, mask = np.array([[0, 1, 2]]), np.array([[False, True, True]])
+    with expect.unchanged(ids=ids, mask=mask):
+        own.step(model(), ids, KVCache(SMALL, 1, np.float64), mask)
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_three_keys(own: Any) -> None:
+    """keys 1 and 2, then key 3: all three come back, in this order"""
+    cache = narrow()
+    own.extend(cache, 0, column(1, 2), column(10, 20))
+    cache.length = 2
+    result = own.extend(cache, 0, column(3), column(30))
+    given = {"stored": np.array([1, 2]), "length": 2, "new": np.array([3])}
+    for name, received, factor in zip(("keys", "values"), result, (1, 10), strict=True):
+        expect.close(
+            np.asarray(received).reshape(-1),
+            factor * np.array([1.0, 2.0, 3.0]),
+            what=name,
+            given=given,
+            probably="The older ones stand in places 0 and 1, and the new one goes to place 2, "
+            "which is length. If you have 3 at [0], the first is overwritten. If you have 3 at "
+            "[1], the last is. If you have 10 at [0], keys and values have changed places.",
+        )
+
+
+@check(Layer.EXAMPLE)
+def test_layers_apart(own: Any) -> None:
+    """two layers store at the same place, each its own"""
+    cache = narrow(layers=2)
+    own.extend(cache, 0, column(1), column(10))
+    received, _ = own.extend(cache, 1, column(2), column(20))
+    given = {"layer 0 stores": np.array([1]), "layer 1 stores": np.array([2]), "length": 0}
+    expect.close(
+        np.asarray(received).reshape(-1),
+        np.array([2.0]),
+        what="The keys of layer 1",
+        given=given,
+        probably="Both layers read the same tokens, so both store at length, which step moves on "
+        "when all layers are done.",
+    )
+    cache.length = 1
+    received, _ = own.extend(cache, 0, column(3), column(30))
+    expect.close(
+        np.asarray(received).reshape(-1),
+        np.array([1.0, 3.0]),
+        what="The keys of layer 0, one token later",
+        given=given,
+        probably="If you have 2 at [0], all layers write into one.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_length_and_mask(own: Any) -> None:
+    """step moves the length on by T, and remembers what is padding"""
+    cache = KVCache(SMALL, 1, np.float64)
+    own.step(model(), np.array([[0, 1, 2]]), cache, np.array([[False, True, True]]))
+    expect.number(cache.length, what="cache.length")
+    expect.close(
+        cache.length, 3, what="cache.length after three tokens", given={"T": 3}, probably="T = 3."
+    )
+    own.step(model(), np.array([[3]]), cache)
+    expect.close(
+        cache.mask[0],
+        np.array([False, True, True, True, False, False]),
+        what="cache.mask after three tokens and one",
+        given={"mask of the first three": np.array([False, True, True])},
+        probably="Without a mask, the new tokens are real.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_what_does_not_fit(own: Any) -> None:
+    """a full cache, or another number of rows, raises ValueError"""
+    cache = KVCache(SMALL, 1, np.float64)
+    with expect.raises(ValueError, "the cache has room for 6 tokens and 7 come"):
+        own.step(model(), np.ones((1, 7), int), cache)
+    with expect.raises(ValueError, "the cache is of one row and ids of two"):
+        own.step(model(), np.ones((2, 1), int), cache)
+    if cache.length:
+        raise CheckFailure("What was refused has moved the length of the cache on.")
+
+
+@check(Layer.RANDOM, points=2)
+def test_prompt_at_once(own: Any) -> None:
+    """a whole prompt in one step: the logits of the full pass"""
+    rng = np.random.default_rng(75)
+    for length in (1, 2, 5):
+        ids = rng.integers(7, size=(1, length))
+        expect.close(
+            own.step(model(), ids, KVCache(SMALL, 1, np.float64)),
+            model().forward(ids)[0],
+            what="The logits",
+            given={"ids": ids},
+            probably="An empty cache and a prompt: the causal mask is square here. Only the "
+            "last token of the prompt may look at all of them.",
+        )
+
+
+@check(Layer.RANDOM, points=2)
+def test_token_by_token(own: Any) -> None:
+    """a prompt, then pieces of any size: as if read at once"""
+    rng = np.random.default_rng(76)
+    for pieces in ((1, 1), (2, 2), (1, 2, 3)):
+        ids = rng.integers(7, size=(2, sum(pieces)))
+        cache, received = KVCache(SMALL, 2, np.float64), []
+        for part in np.split(ids, np.cumsum(pieces)[:-1], axis=1):
+            received.append(own.step(model(), part, cache))
+        expect.close(
+            np.concatenate(received, axis=1),
+            model().forward(ids)[0],
+            what="The logits",
+            given={"ids": ids, "read in pieces of": np.array(pieces)},
+            probably="The first piece is right. Where do the next tokens stand, and what may they "
+            "see? All older ones, themselves, and no later one.",
+        )
+
+
+@check(Layer.RANDOM)
+def test_padding(own: Any) -> None:
+    """padding on the left changes nothing, in any later step"""
+    ids, mask = np.array([[0, 0, 3, 4]]), np.array([[False, False, True, True]])
+    cache = KVCache(SMALL, 1, np.float64)
+    own.step(model(), ids, cache, mask)
+    expect.close(
+        own.step(model(), np.array([[5]]), cache),
+        model().forward(np.array([[3, 4, 5]]))[0][:, -1:],
+        what="The logits of the last token",
+        given={"ids": ids, "mask": mask, "then": np.array([[5]])},
+        probably="No one may look at the padding, and it counts for no position.",
+    )
+
+
+@check(Layer.RANDOM, points=2)
+def test_both_together(own: Any) -> None:
+    """your step with your extend: two layers, token by token"""
+
+    class Cache(KVCache):
+        extend = own.extend
+
+    ids = np.random.default_rng(77).integers(7, size=(2, 5))
+    cache = Cache(SMALL, 2, np.float64)
+    parts = (ids[:, :2], ids[:, 2:3], ids[:, 3:4], ids[:, 4:])
+    expect.close(
+        np.concatenate([own.step(model(), part, cache) for part in parts], axis=1),
+        model().forward(ids)[0],
+        what="The logits",
+        given={"ids": ids, "read in pieces of": np.array([2, 1, 1, 1])},
+        probably="Each is right alone, so they do not agree about who moves cache.length: step "
+        "does, once.",
+    )
