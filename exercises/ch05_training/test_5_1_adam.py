@@ -116,7 +116,16 @@ def test_eps(own: Any) -> None:
     )
 
 
-@check(Layer.RANDOM, points=2)
+@check(Layer.EXAMPLE)
+def test_steps_count_from_one(own: Any) -> None:
+    """a step below 1 raises ValueError"""
+    zeros = np.zeros(1)
+    for step in (0, -1):
+        with expect.raises(ValueError, f"the step is {step}: they count from 1"):
+            own.adam(np.ones(1), zeros, zeros.copy(), step, 0.1)
+
+
+@check(Layer.RANDOM)
 def test_runs(own: Any) -> None:
     """several steps in a row: the change from weighted averages"""
     rng = np.random.default_rng(5)

@@ -11,19 +11,31 @@ from groundup.course.exercises import Exercise, catalogue
 from groundup.course.generate import solution_text
 from groundup.course.implementations import mutants
 from groundup.course.judge import judge
+from groundup.course.match import keep_mutants
 from groundup.course.results import Result, section
 from groundup.course.run import Outcome, Verdict, load_checks
 
 ROOT = clone.root()
 EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}
-MUTANTS = [(id, name) for id, exercise in EXERCISES.items() for name in mutants(exercise)]
+# What is tested of an exercise is tested in one process, where it was judged: see the Makefile.
+MUTANTS = [
+    pytest.param(id, name, marks=pytest.mark.xdist_group(id))
+    for id, exercise in EXERCISES.items()
+    for name in mutants(exercise)
+]
 CLAIM = re.compile(
     r"[Ii]f you have (?P<values>nan|-?[\d.]*\d(?: or -?[\d.]*\d)?)(?: at (?P<at>\[[^]]*\]))?"
 )
 
 
 @cache
+def keep(id: str) -> None:
+    keep_mutants(EXERCISES[id])
+
+
+@cache
 def judged(id: str, which: str) -> Result:
+    keep(id)
     return judge(EXERCISES[id], which, stop=False)
 
 
@@ -39,7 +51,11 @@ def named(exercise: Exercise) -> str:
     return exercise.id
 
 
-every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=named)
+every_exercise = pytest.mark.parametrize(
+    "exercise",
+    [pytest.param(each, marks=pytest.mark.xdist_group(id)) for id, each in EXERCISES.items()],
+    ids=named,
+)
 
 
 @every_exercise

@@ -6,9 +6,10 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
 from groundup.course.checks import CheckFailure
@@ -198,8 +199,13 @@ def _execute(text: str, path: Path, name: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module
-    exec(compile(text, str(path), "exec"), vars(module))
+    exec(_compiled(text, path), vars(module))
     return module
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str, path: Path) -> CodeType:
+    return compile(text, str(path), "exec")
 
 
 def _dotted_names(tree: ast.Module) -> set[str]:

@@ -10,6 +10,7 @@ from groundup.course.checks import Check
 from groundup.course.exercises import Exercise, catalogue, select
 from groundup.course.implementations import Mutant, lacks, mutants
 from groundup.course.judge import judge
+from groundup.course.match import keep_mutants
 from groundup.course.run import Verdict, load_checks
 from groundup.lab.errors import UserError
 
@@ -86,6 +87,7 @@ def kills(exercise: Exercise) -> Kills:
     if lacking := lacks(exercise.checks):
         raise UserError(f"{exercise.id}: {lacking}")
     wrong = mutants(exercise)
+    keep_mutants(exercise)
     results = {name: judge(exercise, f"mutant:{name}", stop=False) for name in wrong}
     stub = judge(exercise, "stub", stop=False)
     return Kills(

@@ -79,6 +79,10 @@ class AdamW:
     def step(self, grads: Params, lr: float) -> None:
         """Update the parameters in place.
 
+        Args:
+            grads: the gradient of each parameter, by its name.
+            lr: the learning rate; :attr:`decay` holds the strength of each parameter's decay.
+
         Raises:
             ValueError: a gradient is missing or has another shape, or lr is negative.
         """
@@ -178,7 +182,7 @@ def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float 
         step: counts from 0; at ``warmup`` the peak is reached.
         total: the number of steps; at ``total`` the floor is reached. A run shorter than its
             warm-up only rises.
-        warmup: steps of the rise.
+        warmup: steps of the rise, which begins at zero, whatever the floor is.
         peak: the highest rate.
         floor: the last rate.
 

@@ -1,0 +1,25 @@
+# Stub 818c5827a2a5: yours to edit. It is never written over unasked.
+"""Exercise 5.4, Warm-up and a cosine.
+
+Write the body of ``warmup_cosine``, then run
+``groundup check 5.4``.
+"""
+
+import numpy as np
+
+
+def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float = 0.0) -> float:
+    """Learning rate at a step: a straight rise, then half a cosine down to the floor.
+
+    Args:
+        step: counts from 0; at ``warmup`` the peak is reached.
+        total: the number of steps; at ``total`` the floor is reached. A run shorter than its
+            warm-up only rises.
+        warmup: steps of the rise, which begins at zero, whatever the floor is.
+        peak: the highest rate.
+        floor: the last rate.
+
+    Raises:
+        ValueError: a step is negative, or the rates are not 0 <= floor <= peak.
+    """
+    raise NotImplementedError("5.4")

@@ -1,0 +1,22 @@
+# Stub b2df8507fc81: yours to edit. It is never written over unasked.
+"""Exercise 5.7, AdamW's decoupled decay.
+
+Write the body of ``step``, then run
+``groundup check 5.7``.
+"""
+
+from groundup.scratch.optim import _require_gradients, adam
+from groundup.scratch.types import Params
+
+
+def step(self, grads: Params, lr: float) -> None:
+    """Update the parameters in place.
+
+    Args:
+        grads: the gradient of each parameter, by its name.
+        lr: the learning rate; :attr:`decay` holds the strength of each parameter's decay.
+
+    Raises:
+        ValueError: a gradient is missing or has another shape, or lr is negative.
+    """
+    raise NotImplementedError("5.7")

@@ -1,0 +1,147 @@
+"""The checks of exercise 5.3, clipping by the norm."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from groundup.course import expect
+from groundup.course.checks import Layer, check
+
+
+def three() -> dict[str, Any]:
+    """Two arrays whose joint norm is √(2² + 1² + 2²) = 3."""
+    return {"a": np.array([2.0, 1.0]), "b": np.array([[2.0]])}
+
+
+@check(Layer.SHAPES)
+def test_norm_is_a_number(own: Any) -> None:
+    """a number comes back"""
+    grads = three()
+    expect.number(
+        own.clip_by_norm(grads, 1.5),
+        what="The result",
+        probably="The gradients are changed in place. What comes back is their norm before that.",
+    )
+
+
+@check(Layer.INPUTS)
+def test_small_gradients_stay(own: Any) -> None:
+    """gradients within the limit stay as they are"""
+    for limit in (1.0, 0.5):
+        grads = {"a": np.array([0.3]), "b": np.array([0.4])}
+        held = dict(grads)
+        given = {"a": grads["a"].copy(), "b": grads["b"].copy(), "limit": limit}
+        own.clip_by_norm(grads, limit)
+        expect.close(
+            held["a"],
+            np.array([0.3]),
+            what="a, afterwards,",
+            given=given,
+            probably="The norm is 0.5, which is no longer than the limit. If you have 0.6 at [0], "
+            "every gradient is brought to the limit, the short ones too.",
+        )
+        # A norm that nothing was done to is found again.
+        expect.close(
+            own.clip_by_norm(held, limit), 0.5, what="The norm in a second call", given=given
+        )
+
+
+@check(Layer.EXAMPLE)
+def test_norm(own: Any) -> None:
+    """the norm before clipping, worked by hand"""
+    expect.close(
+        own.clip_by_norm(three(), 1.5),
+        3.0,
+        what="The norm",
+        given=three() | {"limit": 1.5},
+        probably="It is √(4 + 1 + 4) = 3, over all entries of all arrays. If you have 4.236, the "
+        "norms of the arrays are added; norms are not sums. If you have 9, the root is missing. "
+        "If you have 5, these are sizes without squares. If you have 2, only the last array or "
+        "the largest entry counts. If you have 1.732, it is a mean. If you have 1.5, it is the "
+        "norm afterwards.",
+    )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_clipped(own: Any) -> None:
+    """all arrays are scaled by one factor, in place"""
+    grads = three()
+    held = dict(grads)  # someone else holds the arrays: a model, an optimizer
+    own.clip_by_norm(grads, 1.5)
+    expect.close(
+        held["a"],
+        np.array([1.0, 0.5]),
+        what="a, after clipping,",
+        given=three() | {"limit": 1.5},
+        probably="The norm is 3 and the limit 1.5, so every entry is halved. If you have 2 at "
+        "[0], the array that was passed has not changed: g = g * factor makes a new one and "
+        "g *= factor writes into it. If you have 1.342 at [0], each array is clipped by itself. "
+        "If you have 1.5 at [0], entries are cut off one by one, which turns the arrow. If you "
+        "have 0.6667 at [0], the norm becomes 1 and not the limit. If you have 4 at [0], the "
+        "factor is upside down.",
+    )
+    expect.close(
+        held["b"],
+        np.array([[1.0]]),
+        what="b, after clipping,",
+        given=three() | {"limit": 1.5},
+        probably="a is right, so look at how the factor is found: once, before anything is scaled. "
+        "If you have 1.309 at [0, 0], the norm was taken again when a was shorter already.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_once_is_enough(own: Any) -> None:
+    """a second clipping finds the limit"""
+    grads = three()
+    held = dict(grads)
+    given = three() | {"limit": 1.5}
+    own.clip_by_norm(grads, 1.5)
+    first, second = own.clip_by_norm(dict(held), 100.0), own.clip_by_norm(grads, 100.0)
+    for name, norm in (("of the arrays", first), ("in the dictionary", second)):
+        expect.close(norm, 1.5, what=f"The norm {name} after clipping", given=given)
+
+
+@check(Layer.EXAMPLE)
+def test_refuses(own: Any) -> None:
+    """NaN, infinity, and a limit that is not above 0 raise ValueError"""
+    for bad in (math.nan, math.inf):
+        grads = {"a": np.array([1.0]), "b": np.array([bad])}
+        with expect.raises(ValueError, f"a gradient is {bad}: no factor repairs it", grads):
+            own.clip_by_norm(grads, 1.0)
+    for limit in (0.0, -1.0):
+        with expect.raises(ValueError, f"the limit is {limit}"):
+            own.clip_by_norm(three(), limit)
+
+
+@check(Layer.RANDOM, points=2)
+def test_random(own: Any) -> None:
+    """random gradients: the definition, entry by entry"""
+    rng = np.random.default_rng(53)
+    for shapes in (((1,),), ((2,), (3,)), ((2, 3), (4,), (1, 2, 2))):
+        for limit in (0.7, 5.0):
+            before = {f"g{i}": rng.normal(size=s).round(1) for i, s in enumerate(shapes)}
+            grads = {name: g.copy() for name, g in before.items()}
+            given = before | {"limit": limit}
+            norm = math.sqrt(math.fsum(x * x for g in before.values() for x in g.ravel().tolist()))
+            expect.close(own.clip_by_norm(grads, limit), norm, what="The norm", given=given)
+            for name, g in before.items():
+                wanted = g * min(1.0, limit / norm)
+                expect.close(grads[name], wanted, what=f"{name}, afterwards,", given=given)
+
+
+@check(Layer.STABILITY)
+def test_float32(own: Any) -> None:
+    """large float32 gradients, whose squares do not fit into float32"""
+    unit = 2.0**66  # 7.4e19
+    grads = {name: np.array([n * unit], np.float32) for name, n in (("a", 3), ("b", 4))}
+    given = {name: g.copy() for name, g in grads.items()} | {"limit": 1.0}
+    norm = own.clip_by_norm(grads, 1.0)
+    probably = (
+        "float32 ends at 3e38, and the square of 2e20 is 4e40. Add up the squares in float64."
+    )
+    expect.close(norm, 5 * unit, what="The norm", given=given, probably=probably)
+    wanted = np.array([0.6], np.float32)
+    expect.array(grads["a"], like=wanted, shape=(1,), what="a, afterwards,")
+    expect.close(grads["a"], wanted, what="a, afterwards,", given=given)
