@@ -11,8 +11,8 @@ GOOD = """
 import os
 from groundup.lab.launch import say
 rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-print("not a message")
 for number in range(500):
+    print("not a message")
     say({"rank": rank, "of": processes, "number": number})
 """
 BAD = """

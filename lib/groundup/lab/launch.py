@@ -15,12 +15,12 @@ from groundup.lab.errors import WorkError
 def say(message: dict[str, Any]) -> None:
     """Send a message from a copy to whoever called :func:`torchrun`.
 
-    The line is written in one piece. ``print`` writes its end apart where Python does not buffer
-    (``PYTHONUNBUFFERED``), and another copy's line may come between. A pipe keeps pieces of up to
-    4,096 bytes whole (POSIX, PIPE_BUF).
+    The line is written in one piece, which a pipe keeps whole up to 4,096 bytes (POSIX, PIPE_BUF).
+    It begins with a line end of its own: ``print`` writes its text and its line end apart where
+    Python does not buffer (``PYTHONUNBUFFERED``), and the message may come between the two.
     """
     sys.stdout.flush()
-    os.write(sys.stdout.fileno(), f"{json.dumps(message)}\n".encode())
+    os.write(sys.stdout.fileno(), f"\n{json.dumps(message)}\n".encode())
 
 
 def torchrun(
