@@ -34,9 +34,8 @@ def assert_one_line_error(result: subprocess.CompletedProcess[str], code: int, *
         (["tour", "--fast"], ["--fast", "--help"]),
         (["climb"], ["climb"]),
         (["digits"], ["command is missing", "--help"]),
-        (["digits", "train", "--steps", "0"], ["at least 1"]),
-        (["digits", "train", "--steps", "many"], ["many"]),
-        (["digits", "ask", "Median ( 1 2 3 )", "--checkpoint", "none"], ["no checkpoint at none"]),
+        (["digits", "train", "--epochs", "0"], ["at least 1"]),
+        (["digits", "train", "--epochs", "many"], ["many"]),
         (["docs", "serve", "--port", "99999"], ["99999"]),
         (["search", "join two paths"], ["groundup tour"]),
         (["search", "join two paths", "--run", "no-such-run"], ["no-such-run"]),
@@ -50,13 +49,6 @@ def test_wrong_calls(tmp_path: Path, arguments: list[str], words: list[str]) -> 
     assert_one_line_error(run(*arguments, cwd=tmp_path), 2, *words)
 
 
-def test_unreadable_checkpoint(tmp_path: Path) -> None:
-    damaged = tmp_path / "damaged.safetensors"
-    damaged.write_bytes(b"not a checkpoint")
-    result = run("digits", "ask", "Max ( 1 2 3 )", "--checkpoint", str(damaged), cwd=tmp_path)
-    assert_one_line_error(result, 2, "damaged.safetensors", "digits train")
-
-
 def test_missing_package(tmp_path: Path) -> None:
     # A package that fails to import as a missing one would, found before the real one.
     (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError('gone', name='duckdb')\n")
@@ -65,18 +57,6 @@ def test_missing_package(tmp_path: Path) -> None:
     (run_directory / "record.parquet").write_bytes(b"")
     result = run("runs", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert_one_line_error(result, 2, "duckdb", "pip install")
-
-
-def test_digits_train_then_ask(tmp_path: Path) -> None:
-    trained = run("digits", "train", "--steps", "250", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
-    assert (tmp_path / "runs/digits/model.safetensors").exists()
-    asked = run("digits", "ask", "Second ( 4 7 1 )", cwd=tmp_path)
-    assert "Second ( 4 7 1 ) = 7" in asked.stdout
-    wrong = run("digits", "ask", "Maximum ( 4 7 1 )", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "'Maximum'", "First, Second, Last, Max, Min")
-    wrong = run("digits", "ask", "Max ( 4 7 )", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "three digits")
 
 
 def test_help_is_light(tmp_path: Path) -> None:

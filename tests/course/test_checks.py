@@ -307,7 +307,7 @@ def test_learners_run_stops_at_the_first_failure(copied: Path) -> None:
     assert text.count("is wrong.") == 1
     assert "  It printed\n    here\n" in text
     assert "5.2 Cross-entropy and its gradient: not written yet. Start at exercises/" in text
-    assert text.endswith("Points: 2 of 24\n")
+    assert text.endswith("Points: 2 of 77\n")
     assert "Traceback" not in text
     assert "====" not in text
     assert "FAILED" not in text
@@ -315,7 +315,7 @@ def test_learners_run_stops_at_the_first_failure(copied: Path) -> None:
 
 def test_other_versions_run_every_layer(copied: Path) -> None:
     code, text = run_pytest(copied, "--impl", "solution")
-    assert (code, text.splitlines()[-1]) == (0, "Points: 24 of 24")
+    assert (code, text.splitlines()[-1]) == (0, "Points: 77 of 77")
     code, text = run_pytest(copied, "--impl", "mutant:no_bias_correction")
     assert code == 1
     assert text.count("is wrong.") == 4

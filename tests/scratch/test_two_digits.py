@@ -1,5 +1,7 @@
 """The two-digit task: how it is written, what is drawn, and what counts as right."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,9 +40,9 @@ def _inputs(questions):
 
 
 def test_the_worked_example():
-    assert _words(prompt("Max", (53, 9, 70))) == "Max ( 5 3 , 9 , 7 0 )"
+    assert _words(prompt("Max", (53, 9, 70))) == "Max ( 5 3 , 0 9 , 7 0 )"
     assert _words(digits(70)) == "7 0 [EOS]"
-    assert _words(digits(9)) == "9 [EOS]"
+    assert _words(digits(9)) == "0 9 [EOS]"
 
 
 @given(number=st.integers(0, 99))
@@ -48,7 +50,7 @@ def test_an_answer_reads_as_it_was_written(number):
     assert read(digits(number)) == number
 
 
-@pytest.mark.parametrize("text", [[], [EOS], digits(7)[:-1], [*digits(0)[:-1], *digits(7)], [2, 1]])
+@pytest.mark.parametrize("text", [[], [EOS], digits(7)[:-1], digits(7)[1:], [2, 1]])
 def test_what_is_no_number_reads_as_none(text):
     assert read(text) is None
 
@@ -70,6 +72,9 @@ def test_answers_by_an_independent_reading(arguments, seed):
         numbers = [int(n.replace(" ", "")) for n in text.removesuffix(" )").split(" , ")]
         assert len(numbers) == arguments
         assert all(0 <= n <= 99 for n in numbers)
+        assert (
+            len(text.removesuffix(" )").split()) == 3 * arguments - 1
+        )  # two digits each, commas between
         in_order = sorted(numbers)
         expected = {"First": numbers[0], "Second": numbers[1], "Last": numbers[-1]}
         expected |= {"Max": in_order[-1], "Min": in_order[0]}
@@ -120,6 +125,12 @@ def test_rows_train_on_the_answer_alone(splits):
         assert rows.ids[i][rows.mask[i]].tolist() == [*question, *digits(number)[:-1]]
 
 
+def test_the_model_of_the_task_has_the_size_its_description_says():
+    model = Decoder.create(two_digits.MODEL, np.random.default_rng(0))
+    assert sum(p.size for p in model.params.values()) == 70_400
+    assert "70,400 parameters" in Path(two_digits.__file__).read_text("utf-8")
+
+
 def _short(count=60):
     """Questions that a small model learns by heart."""
     return draw(np.random.default_rng(5), count, 2)
@@ -142,12 +153,12 @@ def test_exact_match_is_the_share_of_right_answers():
     scores = exact_match(model, data)
     assert 0.2 < scores["all"] < 1  # some of both, or the shares below would say little
     assert scores["all"] == pytest.approx(right.mean())
-    assert set(scores) == {"all", *OPERATIONS, "1 digit", "2 digits"}
+    assert set(scores) == {"all", *OPERATIONS, "0 to 9", "10 to 99"}
     for i, name in enumerate(OPERATIONS):
         assert scores[name] == pytest.approx(right[data.operations == i].mean())
-    assert scores["1 digit"] == pytest.approx(right[data.answers < 10].mean())
+    assert scores["0 to 9"] == pytest.approx(right[data.answers < 10].mean())
     only = data.take(np.flatnonzero(data.operations == 1))
-    assert {"all", "Second"} == set(exact_match(model, only)) - {"1 digit", "2 digits"}
+    assert {"all", "Second"} == set(exact_match(model, only)) - {"0 to 9", "10 to 99"}
 
 
 def test_an_answer_that_does_not_end_is_wrong(monkeypatch):
@@ -156,7 +167,7 @@ def test_an_answer_that_does_not_end_is_wrong(monkeypatch):
     monkeypatch.setattr(two_digits, "answers", lambda model, data: written)
     scores = exact_match(None, data)
     assert scores == pytest.approx(
-        {"all": 2 / 3, "Max": 1 / 2, "Min": 1, "1 digit": 1, "2 digits": 1 / 2}
+        {"all": 2 / 3, "Max": 1 / 2, "Min": 1, "0 to 9": 1, "10 to 99": 1 / 2}
     )
 
 

@@ -12,6 +12,7 @@ from groundup.lab.quiet import quiet_libraries
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "pyarrow"), "embed"),
     **dict.fromkeys(("peft", "datasets", "mteb", "duckdb", "bm25s"), "embed"),
+    "huggingface_hub": "embed",
     "matplotlib": "plot",
     "pytest": "dev",
 }

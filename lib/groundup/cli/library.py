@@ -1,11 +1,11 @@
-"""The commands that use the library: the tour, the digit model, search, records, diagnosis."""
+"""The commands that use the library: the tour, the NumPy models, search, records, diagnosis."""
 
 import argparse
 import time
 from pathlib import Path
 
-from groundup.cli import mine
-from groundup.cli.parser import Commands, add, add_group, positive
+from groundup.cli import digits, mine, text
+from groundup.cli.parser import Commands, add, positive
 
 
 def add_commands(commands: Commands) -> None:
@@ -23,25 +23,8 @@ def add_commands(commands: Commands) -> None:
     tour.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
     mine.add_option(tour)
 
-    digits = add_group(commands, "digits", "train or ask the digit model (NumPy)")
-    train = add(
-        digits, "train", _digits_train, "train the digit model", "groundup digits train --steps 600"
-    )
-    train.add_argument("--steps", type=positive, default=600, help="optimizer steps (default 600)")
-    train.add_argument("--batch-size", type=positive, default=64, help="examples a step")
-    train.add_argument("--lr", type=float, default=2e-3, help="peak learning rate (default 0.002)")
-    train.add_argument("--seed", type=int, default=0, help="of split, weights and order")
-    train.add_argument("--output", type=Path, help="checkpoint file")
-    mine.add_option(train)
-    ask = add(
-        digits,
-        "ask",
-        _digits_ask,
-        "ask the digit model; it is trained on first use",
-        'groundup digits ask "Max ( 5 3 9 )"',
-    )
-    ask.add_argument("question", help='such as "Max ( 5 3 9 )" or "Second(1 2 3)"')
-    ask.add_argument("--checkpoint", type=Path, help="a file of groundup digits train --output")
+    digits.add_commands(commands)
+    text.add_commands(commands)
 
     search = add(
         commands,
@@ -87,36 +70,6 @@ def _tour(options: argparse.Namespace) -> int:
     from groundup.course.tour import run_tour
 
     run_tour(QUICK if options.quick else FULL, options.resume, options.seed, began)
-    return 0
-
-
-def _digits_train(options: argparse.Namespace) -> int:
-    if options.mine is not None:
-        return _digits_train_mine(options)
-    from groundup.course import digits, terminal
-    from groundup.scratch.trainer import TrainConfig
-
-    config = TrainConfig(
-        steps=options.steps, batch_size=options.batch_size, lr=options.lr, seed=options.seed
-    )
-    terminal.train_digits(config, options.output or digits.checkpoint_path())
-    return 0
-
-
-def _digits_train_mine(options: argparse.Namespace) -> int:
-    from groundup.course.mine import reference, supervise
-
-    recipe = ["digits", "train", "--steps", str(options.steps), "--lr", str(options.lr)]
-    recipe += ["--batch-size", str(options.batch_size), "--seed", str(options.seed)]
-    output = [] if options.output is None else ["--output", options.output]
-    again = reference.of_command("groundup.course.digits", recipe)
-    return supervise.run(mine.itself(options, *recipe, *output), options.mine, again)
-
-
-def _digits_ask(options: argparse.Namespace) -> int:
-    from groundup.course import terminal
-
-    terminal.ask_digits(options.question, options.checkpoint)
     return 0
 
 

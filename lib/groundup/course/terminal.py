@@ -1,4 +1,4 @@
-"""What the commands print: progress bars, tables, answers. Rich in a terminal, plain in a pipe."""
+"""What the commands print: progress bars, tables, hits. Rich in a terminal, plain in a pipe."""
 
 import sys
 from collections.abc import Iterator
@@ -10,11 +10,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from groundup.course import digits
 from groundup.lab.errors import UserError
 from groundup.lab.records import runs_directory
-from groundup.scratch.encoder import Encoder
-from groundup.scratch.trainer import Step, TrainConfig
 
 # In a pipe rich would fold lines at 80 columns; tables and paths are read better whole.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -42,40 +39,9 @@ def progress_bar(label: str) -> Iterator[Bar]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    disable = not console.is_terminal  # in a pipe it would leave an empty line
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         yield Bar(progress, label)
-
-
-def train_digits(config: TrainConfig, path: Path) -> Encoder:
-    """Train the digit model with a bar, keep it, and say how good it is on unseen inputs."""
-    console.print("Training the digit model: NumPy, every gradient by hand.")
-    with progress_bar("steps") as bar:
-
-        def show(step: Step) -> None:
-            bar.update(step.step / config.steps, f"loss {step.loss:.3f}")
-
-        model, result = digits.train_digits(config, path, show)
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in result.items() if name != "all")
-    console.print(f"Right on {result['all']:.1%} of inputs never seen in training ({shares}).")
-    console.print(f"Kept in {path}")
-    return model
-
-
-def ask_digits(question: str, path: Path | None) -> None:
-    """Answer one question, with probabilities and where the answer looked."""
-    if path is not None and not path.exists():
-        raise UserError(f"no checkpoint at {path}; make one with groundup digits train --output")
-    path = path or digits.checkpoint_path()
-    model = digits.load_digits(path) if path.exists() else train_digits(TrainConfig(), path)
-    probabilities, tokens, weights = digits.ask(model, question)
-    answer = int(probabilities.argmax())
-    console.print(f"\n{question} = [bold]{answer}[/bold]\n")
-    for digit in probabilities.argsort()[::-1][:3]:
-        share = float(probabilities[digit])
-        console.print(f"  {digit}  {share:7.2%}  {'█' * round(share * 30)}")
-    console.print("\nWhere the answer looked (last layer, mean over heads):")
-    for token, weight in zip(tokens, weights, strict=True):
-        console.print(Text(f"  {token:7}{weight:6.2f}  {'█' * round(float(weight) * 30)}"))
 
 
 def newest_tour(run: str | None = None) -> Path:

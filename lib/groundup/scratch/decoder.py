@@ -21,7 +21,7 @@ Join = Callable[[Array, Array], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Shape of a :class:`Decoder`. The defaults are the two-digit model: 103,424 parameters.
+    """Shape of a :class:`Decoder`. The defaults make 103,424 parameters.
 
     Attributes:
         vocabulary: V, the number of tokens.

@@ -200,6 +200,30 @@ WRITTEN = {
 }
 
 
+def _used_by(node: ast.AST, nodes: list[ast.stmt]) -> list[ast.stmt]:
+    """The imports and functions of a module that a node of it needs, in their order."""
+    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    found = [
+        each
+        for each in nodes
+        if each is not node
+        and (
+            (isinstance(each, ast.FunctionDef) and each.name in names)
+            or (
+                isinstance(each, ast.Import | ast.ImportFrom)
+                and names & {(alias.asname or alias.name).split(".")[0] for alias in each.names}
+            )
+        )
+    ]
+    deeper = [
+        other
+        for each in found
+        if isinstance(each, ast.FunctionDef)
+        for other in _used_by(each, nodes)
+    ]
+    return [each for each in nodes if each in found or each in deeper]
+
+
 @dataclass
 class Clone:
     """A clone, and ways to run Python in it.
@@ -228,15 +252,7 @@ class Clone:
         (call,) = (each for each in node.decorator_list if isinstance(each, ast.Call))
         (replaces,) = (k.value.value for k in call.keywords if isinstance(k.value, ast.Constant))
         node.name, node.decorator_list = str(replaces), []
-        # What the wrong version uses beside it, and nothing of the course's tools.
-        around = [
-            each
-            for each in nodes
-            if isinstance(each, ast.Import | ast.ImportFrom)
-            or (isinstance(each, ast.FunctionDef) and each.name.startswith("_"))
-        ]
-        texts = [ast.unparse(each) for each in (*around, node)]
-        own = "\n".join(text for text in texts if "groundup.course" not in text)
+        own = "\n".join(ast.unparse(each) for each in (*_used_by(node, nodes), node))
         self.write(name, f"{solution.read_text()}\n\n{own}")
 
     def python(

@@ -1,0 +1,260 @@
+"""The commands of the NumPy models, as a user calls them: digits train, ask, report; text."""
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from groundup.cli import main
+
+
+@dataclass
+class Done:
+    """What a call of the command line left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str, cwd: Path) -> Done:
+    """Call it in this process: thirty new ones would spend their time on imports."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(list(arguments))
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(autouse=True)
+def _default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GROUNDUP_RUNS", raising=False)
+
+
+def assert_one_line_error(result: Done, code: int, *words: str) -> None:
+    assert result.returncode == code, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+TWO = ("--size", "small", "--epochs", "2", "--two-digit")
+TINY = ("--width", "16", "--context", "16", "--steps", "200", "--batch-size", "8", "--lr", "0.01")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digits", "train", "--size", "huge"], ["small, medium, large", "'huge'"]),
+        (["digits", "train", "--lr", "0"], ["lr must be positive", "0.0"]),
+        (["digits", "train", "--lr", "nan"], ["lr must be positive", "nan"]),
+        (["digits", "train", "--arguments", "6"], ["2 to 5", "6"]),
+        (["digits", "train", "--batch-size", "4001"], ["4000 inputs", "4001"]),
+        (["digits", "train", "--seed", "-1"], ["seed", "-1"]),
+        (["digits", "train", "--resume"], ["no unfinished training", "--resume"]),
+        (["digits", "train", "--question", "Max ( 1 2 3 )"], ["--step-by-step"]),
+        (["digits", "train", "--step-by-step", "--question", "Max ( 1 2 )"], ["three digits"]),
+        (["digits", "train", "--two-digit", "--plain"], ["no fast twin"]),
+        (["digits", "train", "--mine", "--resume"], ["--mine", "--resume"]),
+        (["digits", "train", *TWO, "--batch-size", "1601"], ["1600 questions", "1601"]),
+        (["digits", "ask", "Max ( 1 2 3 )", "--checkpoint", "none"], ["no checkpoint at none"]),
+        (["digits", "ask", "Max ( 53 9 70 )"], ["--two-digit", "minutes"]),
+        (["digits", "report"], ["no checkpoint", "digits train"]),
+        (["text", "train", "--data", "nowhere.txt"], ["nowhere.txt"]),
+        (["text", "train", "--width", "30"], ["heads must divide", "30"]),
+        (["text", "train", "--context", "999999"], ["too short for --context 999999"]),
+        (["text", "train", "--tokenizer", "bpe", "--vocabulary", "9"], ["at least 256", "9"]),
+        (["text", "train", "--resume"], ["no unfinished training"]),
+        (["text", "write", "Once"], ["groundup text train"]),
+        (["text", "write", "--greedy", "--beam", "2"], ["--greedy", "--beam"]),
+        (["text", "write", "--greedy", "--top-k", "2"], ["sampling"]),
+        (["text", "write", "--top-p", "2"], ["top_p", "2.0"]),
+        (["text", "write", "--temperature", "-1"], ["temperature", "-1.0"]),
+    ],
+)
+def test_wrong_calls(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    assert_one_line_error(run(*arguments, cwd=tmp_path), 2, *words)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_unreadable_checkpoint(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"not a checkpoint")
+    for command in (["digits", "ask", "Max ( 1 2 3 )"], ["digits", "report"], ["text", "write"]):
+        result = run(*command, "--checkpoint", str(damaged), cwd=tmp_path)
+        assert_one_line_error(result, 2, "damaged.safetensors", "train again")
+
+
+def test_digits_train_ask_report(tmp_path: Path) -> None:
+    trained = run("digits", "train", "--epochs", "2", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "312 steps of 64, the fast step" in trained.stdout
+    assert re.search(r"Right on \d+\.\d% of inputs never seen in training \(First ", trained.stdout)
+    assert re.search(r"No mistake in 500|mistakes in 500 questions", trained.stdout)
+    folder = tmp_path / "runs" / "digits"
+    assert {path.name for path in folder.iterdir()} == {
+        *("model.safetensors", "model.curves.png", "record.parquet"),
+    }
+    asked = run("digits", "ask", "Second ( 4 7 1 )", cwd=tmp_path)
+    assert "Second ( 4 7 1 ) = 7" in asked.stdout
+    assert "mean over heads" in asked.stdout
+    wrong = run("digits", "ask", "Maximum ( 4 7 1 )", cwd=tmp_path)
+    assert_one_line_error(wrong, 2, "'Maximum'", "First, Second, Last, Max, Min")
+    wrong = run("digits", "ask", "Max ( 4 7 )", cwd=tmp_path)
+    assert_one_line_error(wrong, 2, "three digits")
+    wrong = run("text", "write", "--checkpoint", "runs/digits/model.safetensors", cwd=tmp_path)
+    assert_one_line_error(wrong, 2, "a model of digits, not of text")
+    report = run("digits", "report", cwd=tmp_path)
+    assert report.returncode == 0, report.stderr
+    for words in ("Right answers to 500", "layer 2 head 4", "focused 0.", "rank correlation"):
+        assert words in report.stdout
+    assert (folder / "model.heads.png").is_file()
+    runs = run("runs", cwd=tmp_path)
+    assert runs.stdout.count("digits") == 1
+
+
+def test_other_numbers_of_arguments_are_remembered(tmp_path: Path) -> None:
+    small = ("--arguments", "2", "--size", "small", "--epochs", "1", "--output", "two.safetensors")
+    assert run("digits", "train", *small, cwd=tmp_path).returncode == 0
+    asked = run("digits", "ask", "Max ( 5 3 )", "--checkpoint", "two.safetensors", cwd=tmp_path)
+    assert "Max ( 5 3 ) = " in asked.stdout
+    wrong = run("digits", "ask", "Max ( 5 3 9 )", "--checkpoint", "two.safetensors", cwd=tmp_path)
+    assert_one_line_error(wrong, 2, "2 digits")
+
+
+def test_step_by_step_in_a_pipe(tmp_path: Path) -> None:
+    small = ("--size", "small", "--epochs", "1", "--arguments", "2", "--output", "m.safetensors")
+    shown = run("digits", "train", *small, "--step-by-step", "--question", "Min(4 2)", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    steps = re.findall(r"after step (\d+) ", shown.stdout)
+    assert steps == ["0", "1", "2", "5", "10", "20"]
+    assert shown.stdout.count("the last update ") == 5
+    # It looks and changes nothing: the model is the one that is trained without it.
+    run("digits", "train", *small[:-1], "plain.safetensors", cwd=tmp_path)
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    shown_model, plain = (load_file(tmp_path / f"{n}.safetensors") for n in ("m", "plain"))
+    assert shown_model.keys() == plain.keys()
+    for name, value in plain.items():
+        np.testing.assert_array_equal(shown_model[name], value)
+
+
+def test_two_digit_train_and_ask(tmp_path: Path) -> None:
+    trained = run("digits", "train", *TWO, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    before = trained.stdout.index("50 steps of 64: about ")  # the time is said first
+    assert before < trained.stdout.index("step      0")
+    asked = run("digits", "ask", "Max ( 53, 9, 70 )", cwd=tmp_path)
+    assert asked.stdout.strip().startswith("Max ( 53, 9, 70 ) =")
+    assert "Token 1 of the answer: " in asked.stdout
+    at = ("--checkpoint", "runs/two-digits/model.safetensors")
+    assert "Max ( 5 3 9 ) =" in run("digits", "ask", "Max ( 5 3 9 )", *at, cwd=tmp_path).stdout
+    for question, word in {"Max ( 530 9 7 )": "0 to 99", "Max ( 53 9 )": "3 numbers"}.items():
+        assert_one_line_error(run("digits", "ask", question, cwd=tmp_path), 2, word)
+    assert "10 to 99" in run("digits", "report", *at, cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_text_train_and_write(tmp_path: Path, tokenizer: str) -> None:
+    story = "Zoë sat by the sea. The sea was calm, and Zoë was glad.\n\n"
+    (tmp_path / "book.txt").write_text(story * 60, encoding="utf-8")
+    options = ("--data", "book.txt", "--tokenizer", tokenizer, "--vocabulary", "280", *TINY)
+    trained = run("text", "train", *options, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    rows = re.findall(r"(before|unigram|after).*?([\d,.]+) +([\d.]+)\n", trained.stdout)
+    before, unigram, after = (float(bits) for _, _, bits in rows)
+    assert after < unigram < before
+    folder = tmp_path / "runs" / "text"
+    assert {path.name for path in folder.iterdir()} == {
+        *("model.safetensors", "model.curves.png", "record.parquet"),
+    }
+    first = run("text", "write", "The sea", "--tokens", "40", "--top-k", "5", cwd=tmp_path)
+    assert first.stdout.startswith("The sea")
+    assert len(first.stdout) > len("The sea\n")
+    again = run("text", "write", "The sea", "--tokens", "40", "--top-k", "5", cwd=tmp_path)
+    assert again.stdout == first.stdout
+    other = run("text", "write", "The sea", "--tokens", "40", "--seed", "1", cwd=tmp_path)
+    assert other.stdout != first.stdout
+    # Beyond the context of 16 tokens too.
+    greedy = run("text", "write", "The sea", "--greedy", "--tokens", "60", cwd=tmp_path)
+    assert greedy.returncode == 0, greedy.stderr
+    beam = run("text", "write", "The", "--beam", "3", cwd=tmp_path)
+    assert "log probability -" in beam.stdout
+    assert_one_line_error(
+        run("text", "write", "The", "--beam", "3", "--tokens", "50", cwd=tmp_path), 2, "max_length"
+    )
+    if tokenizer == "char":
+        assert_one_line_error(run("text", "write", "Ørsted", cwd=tmp_path), 2, "'Ø'", "trained on")
+    wrong = run(
+        "digits",
+        "ask",
+        "Max ( 1 2 3 )",
+        "--checkpoint",
+        str(folder / "model.safetensors"),
+        cwd=tmp_path,
+    )
+    assert_one_line_error(wrong, 2, "a model of text")
+
+
+def test_without_the_packages_that_only_some_need(tmp_path: Path) -> None:
+    """Figures and records are left out where their packages are missing; nothing else is."""
+    block = (
+        "import sys\n"
+        "from importlib.abc import MetaPathFinder\n"
+        "class Gone(MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('matplotlib', 'pyarrow', 'tokenizers', 'torch'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Gone())\n"
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "def find_spec(name, package=None):\n"
+        "    try:\n"
+        "        return find(name, package)\n"
+        "    except ModuleNotFoundError:\n"
+        "        return None\n"
+        "util.find_spec = find_spec\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(block)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path[1:])])
+
+    def without(*arguments: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "groundup", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    small = ("--size", "small", "--epochs", "1")
+    assert without("digits", "train", *small).returncode == 0
+    assert os.listdir(tmp_path / "runs" / "digits") == ["model.safetensors"]
+    assert "Right answers" in without("digits", "report").stdout
+    missing = without("text", "train", "--tokenizer", "bpe", *TINY)
+    assert_one_line_error(missing, 2, "tokenizers", "pip install")
+
+
+def test_a_text_training_that_diverges_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("The cat sat.\n\n" * 200, encoding="utf-8")
+    result = run(
+        *("text", "train", "--data", "book.txt", "--output", "out/m.safetensors"),
+        *(*TINY, "--lr", "1e30"),
+        cwd=tmp_path,
+    )
+    assert_one_line_error(result, 1, "A lower --lr may help")
+    assert not list((tmp_path / "out").iterdir())
