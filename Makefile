@@ -34,7 +34,7 @@ quick: .venv/.full
 
 test: .venv/.full
 	@echo "Running the tests: layers against finite differences, torch, transformers, mteb."
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadgroup
 
 setup: .venv/.full
 
@@ -43,6 +43,7 @@ docs: .venv/.full
 
 bench: .venv/.full
 	$(BIN)/python benchmarks/chapter_times.py
+	$(BIN)/python benchmarks/digits.py
 	$(BIN)/python benchmarks/numpy_step.py
 	$(BIN)/python benchmarks/tour_stages.py
 

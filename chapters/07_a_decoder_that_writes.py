@@ -632,8 +632,8 @@ for length in (24, 96, 384):
 #
 # The digit model of chapter 05 chose one of ten answers. A writer is not bound to a list: it can
 # *write* the number 70, first `7`, then `0`, then `[EOS]`. The format is a choice. Here a digit is a token
-# (as a hundred number tokens would hide that 53 and 57 begin alike), a number is as wide as people
-# write it (9 and not 09, so the model must learn when to stop), and a comma stands between numbers.
+# (as a hundred number tokens would hide that 53 and 57 begin alike), a number always has two of them
+# (09 for 9, so that each digit has its place in the sequence), and a comma stands between numbers.
 # Only the answer is a target; the question is ignored by the loss.
 
 # %%
@@ -651,12 +651,12 @@ print(
     f"after {len(steps)} steps, right to the last token on {len(splits.test):,} unseen questions:"
 )
 print(", ".join(f"{name} {value:.0%}" for name, value in scores.items()))
-assert scores["all"] > 0.4
+assert scores["all"] > 0.5
 
 # %% [markdown]
-# This is a taste of a few seconds. The whole training takes 10,000 steps
-# (`groundup.scratch.two_digits.TRAINING`) and minutes; the study over seeds belongs to the folder
-# `benchmarks`. Note what the writer must do: say the tens of a maximum before its ones, although all
+# This is a taste of a few seconds. The whole training takes 10,000 steps of a narrower decoder and
+# about two minutes (`groundup digits train --two-digit`). Over five seeds it was then right on 4,987 of 5,000 questions
+# it had never seen; [the results](../digits.md) stand on a page of their own. Note what the writer must do: say the tens of a maximum before its ones, although all
 # it reads are single digits.
 #
 # ## Breaking it: a mask that is off by one

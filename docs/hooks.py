@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from groundup.course import maths, pages
+from groundup.course.digits_page import digits_page
 from groundup.course.kill_page import kill_page
 from groundup.course.render import cached_render
 from groundup.course.stage_page import stage_page
@@ -25,6 +26,12 @@ def _root(config: MkDocsConfig) -> Path:
     return Path(config.config_file_path).resolve().parent
 
 
+def _results(root: Path) -> dict[str, str]:
+    """The pages of the benchmarks that have been run: their addresses, and Markdown."""
+    made = {"digits.md": digits_page(root), "tour_stages.md": stage_page(root)}
+    return {address: text for address, text in made.items() if text}
+
+
 def _notebooks(root: Path) -> list[Path]:
     return sorted((root / "notebooks").glob("*.ipynb"))
 
@@ -36,7 +43,7 @@ def on_config(config: MkDocsConfig) -> None:
         existing = pages.chapters(root / "chapters")
     except WorkError as error:
         raise PluginError(str(error)) from None
-    made = ("proved.md", *(("tour_stages.md",) if stage_page(root) else ()))
+    made = ("proved.md", *_results(root))
     config.nav = pages.navigation(existing, _notebooks(root), docs, root / "lib", made)
     formulas.clear()
     if maths.katex_files(docs):
@@ -73,8 +80,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         add("proved.md", kill_page(root))
     except GroundUpError as error:
         raise PluginError(str(error)) from None
-    if stages := stage_page(root):
-        add("tour_stages.md", stages)
+    for address, text in _results(root).items():
+        add(address, text)
     for address, text in pages.reference_pages(root / "lib").items():
         add(address, text)
     for name, source in maths.katex_files(Path(config.docs_dir)).items():

@@ -208,10 +208,13 @@ def test_patience_and_rise_are_the_callers():
     losses = [1.0, 0.6, 0.5, 0.51, 0.52, 0.52]
     assert overfitting_warning(TRAIN, losses, rise=0.01)
     assert overfitting_warning(TRAIN, [1.0, 0.6, 0.5, 0.4, 0.6, 0.8], patience=2)
+    small = [1.0, 0.006, 0.002, 0.003, 0.004, 0.005]
+    assert overfitting_warning(TRAIN, small) is None
+    assert overfitting_warning(TRAIN, small, least=0.001)
 
 
 def test_warning_names_what_does_not_fit():
     with pytest.raises(ValueError, match="got 1 of training and 2 of validation"):
         overfitting_warning([1.0], [1.0, 2.0])
-    with pytest.raises(ValueError, match=r"got 0 and 0\.05"):
+    with pytest.raises(ValueError, match=r"got 0, 0\.05 and 0\.01"):
         overfitting_warning([1.0], [1.0], patience=0)

@@ -127,8 +127,8 @@ def test_rows_train_on_the_answer_alone(splits):
 
 def test_the_model_of_the_task_has_the_size_its_description_says():
     model = Decoder.create(two_digits.MODEL, np.random.default_rng(0))
-    assert sum(p.size for p in model.params.values()) == 70_400
-    assert "70,400 parameters" in Path(two_digits.__file__).read_text("utf-8")
+    assert sum(p.size for p in model.params.values()) == 27_136
+    assert "27,136 parameters" in Path(two_digits.__file__).read_text("utf-8")
 
 
 def _short(count=60):

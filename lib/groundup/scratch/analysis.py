@@ -183,6 +183,7 @@ def overfitting_warning(
     validation_losses: list[float],
     patience: int = 3,
     rise: float = 0.05,
+    least: float = 0.01,
 ) -> str | None:
     """Say whether a model has begun to memorise: unseen losses rise while training losses fall.
 
@@ -191,27 +192,30 @@ def overfitting_warning(
         validation_losses: at the same evaluations, on data that is not trained on.
         patience: how many evaluations must have passed since the lowest validation loss.
         rise: by which share the mean of the last ``patience`` validation losses must exceed it.
+        least: and by how many nats: where nearly all is right, a loss may double and mean nothing.
 
     Returns:
         A sentence that names the evaluation (from 1) with the lowest validation loss, or None.
 
     Raises:
-        ValueError: the lists differ in length, patience is below 1, or rise is negative.
+        ValueError: the lists differ in length, patience is below 1, or rise or least is negative.
     """
     if len(train_losses) != len(validation_losses):
         raise ValueError(
             "each evaluation has two losses: "
             f"got {len(train_losses)} of training and {len(validation_losses)} of validation"
         )
-    if patience < 1 or rise < 0:
-        raise ValueError(f"need patience >= 1 and rise >= 0: got {patience} and {rise}")
+    if patience < 1 or min(rise, least) < 0:
+        raise ValueError(
+            f"need patience >= 1, rise and least >= 0: got {patience}, {rise} and {least}"
+        )
     if len(validation_losses) <= patience:
         return None
     best = int(np.argmin(validation_losses))
     lowest, recent = validation_losses[best], float(np.mean(validation_losses[-patience:]))
     waited = len(validation_losses) - 1 - best >= patience
     learned = train_losses[-1] < train_losses[best]
-    if not (waited and learned and recent > (1 + rise) * lowest):
+    if not (waited and learned and recent > lowest + max(rise * lowest, least)):
         return None
     return (
         f"The validation loss was lowest at evaluation {best + 1}, {lowest:.4g}, and has risen to "
