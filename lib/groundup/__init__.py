@@ -13,4 +13,5 @@ if os.environ.get("GROUNDUP_MINE"):
     # `--mine`: the learner's functions take the place of the library's as modules are imported. By
     # a relative name, so that nothing that runs without it depends on the course's tools: neither
     # the layers of imports nor the fingerprint by which a chapter's page is up to date.
+    os.environ.setdefault("GROUNDUP_PLAIN", "1")  # the plain functions are those that are swapped
     import_module(".course.mine", __name__).install()

@@ -106,7 +106,8 @@ def test_a_layer_cut_in_thirds_is_caught(monkeypatch):
     def thirds(qkv, heads):
         return tuple(p.unflatten(-1, (heads, -1)).transpose(1, 2) for p in qkv.chunk(3, -1))
 
-    monkeypatch.setattr("groundup.neobert.modeling.split_qkv", thirds)
+    monkeypatch.setattr("groundup.neobert.fused.PLAIN", True)
+    monkeypatch.setattr("groundup.neobert.fused.split_qkv", thirds)
     rungs = {r.tensor: r.error for r in layer_parity(np.random.default_rng(0))}
     assert rungs["output"] > 1e-2
     assert rungs["d qkv.weight"] > 1e-2
@@ -117,7 +118,8 @@ def test_swapped_keys_and_values_are_caught(monkeypatch):
         q, k, v = split_qkv(qkv, heads)
         return q, v, k
 
-    monkeypatch.setattr("groundup.neobert.modeling.split_qkv", swapped)
+    monkeypatch.setattr("groundup.neobert.fused.PLAIN", True)
+    monkeypatch.setattr("groundup.neobert.fused.split_qkv", swapped)
     assert worst(layer_parity(np.random.default_rng(0))) > 1e-2
 
 
@@ -128,7 +130,8 @@ def test_rotated_halves_are_caught(monkeypatch):
         a, b = x.chunk(2, dim=-1)
         return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
-    monkeypatch.setattr("groundup.neobert.modeling.rotate_pairs", halves)
+    monkeypatch.setattr("groundup.neobert.fused.PLAIN", True)
+    monkeypatch.setattr("groundup.neobert.fused.rotate_pairs", halves)
     assert worst(layer_parity(np.random.default_rng(0))) > 1e-3
 
 

@@ -12,8 +12,12 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from groundup.neobert.auto import register
+from groundup.neobert.classification import (
+    NeoBERTForSequenceClassification,
+    NeoBERTForTokenClassification,
+)
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.modeling import NeoBERTForMaskedLM
+from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 
 # The published config.json, with the entries that mean nothing to us and must do no harm.
 PUBLISHED = {
@@ -109,36 +113,61 @@ def test_saved_dtype_is_kept(tmp_path):
 
 _REBUILD = """
 import sys, torch
+from pathlib import Path
 from safetensors.torch import save_file
-if sys.argv[2] == "without":
+trust = sys.argv[2] == "without"
+if trust:
     sys.modules["groundup"] = None  # importing it now raises
-from transformers import AutoModel, AutoModelForMaskedLM
-if sys.argv[2] == "with":
+else:
     from groundup.neobert.auto import register
     register()
-trust = {"trust_remote_code": sys.argv[2] == "without"}
-ids = torch.arange(1, 9).view(2, 4)
-masked = AutoModelForMaskedLM.from_pretrained(sys.argv[1], **trust).eval()
-encoder = AutoModel.from_pretrained(sys.argv[1], **trust).eval()
-with torch.no_grad():
-    outputs = {"logits": masked(ids).logits, "hidden": encoder(ids).last_hidden_state}
+import transformers
+outputs, ids = {}, torch.arange(1, 9).view(2, 4)
+for directory in Path(sys.argv[1]).iterdir():
+    for name in ("AutoModel", directory.name):
+        auto = getattr(transformers, name)
+        net = auto.from_pretrained(directory, trust_remote_code=trust).eval()
+        with torch.no_grad():
+            outputs[f"{directory.name} as {name}"] = net(ids)[0].clone()
+        print(type(net).__module__.split(".")[0], type(net).__name__)
 save_file(outputs, sys.argv[3])
-modules = {type(m).__module__.split(".")[0] for m in (masked, encoder)}
-print(*modules, type(encoder).__name__)
 """
+
+
+@pytest.fixture(scope="module")
+def all_saved(tmp_path_factory) -> tuple[Path, dict[str, Tensor]]:
+    """Each class in a directory of its Auto class's name; and what it and its encoder give."""
+    directory = tmp_path_factory.mktemp("all")
+    ids, config, expected = torch.arange(1, 9).view(2, 4), model().config, {}
+    config.num_labels = 3
+    for auto, cls in (
+        ("AutoModel", NeoBERTModel),
+        ("AutoModelForMaskedLM", NeoBERTForMaskedLM),
+        ("AutoModelForSequenceClassification", NeoBERTForSequenceClassification),
+        ("AutoModelForTokenClassification", NeoBERTForTokenClassification),
+    ):
+        net = cls(config).eval()
+        net.save_pretrained(directory / auto)
+        encoder = net if cls is NeoBERTModel else net.model
+        expected[f"{auto} as AutoModel"] = encoder(ids)[0].detach()
+        expected[f"{auto} as {auto}"] = net(ids)[0].detach()
+    return directory, expected
 
 
 @pytest.mark.parametrize(
     ("library", "home"), [("with", "groundup"), ("without", "transformers_modules")]
 )
-def test_rebuilt_in_a_fresh_process(saved, tmp_path, library, home):
-    directory, net = saved
-    printed = fresh(_REBUILD, tmp_path, directory, library, tmp_path / "outputs.safetensors")
-    assert printed.split() == [home, "NeoBERTModel"]
-    outputs = load_file(tmp_path / "outputs.safetensors")
-    ids = torch.arange(1, 9).view(2, 4)
-    assert torch.equal(outputs["logits"], net(ids).logits)
-    assert torch.equal(outputs["hidden"], net.model(ids).last_hidden_state)
+def test_rebuilt_in_a_fresh_process(all_saved, tmp_path, library, home):
+    """Each from its own directory, and the encoder from every one of them."""
+    directory, expected = all_saved
+    outputs = tmp_path / "outputs.safetensors"
+    lines = fresh(_REBUILD, tmp_path, directory, library, outputs).splitlines()
+    assert len(lines) == 8
+    assert all(line.startswith(f"{home} NeoBERT") for line in lines)
+    received = load_file(outputs)
+    assert received.keys() == expected.keys()
+    for name, each in received.items():
+        assert torch.equal(each, expected[name]), name
 
 
 def test_auto_map_names_the_classes_that_are_there(saved, tmp_path):
@@ -170,6 +199,28 @@ def test_a_published_directory_loads(tmp_path):
         assert torch.equal(loaded.eval()(ids, mask).logits, net(ids, mask).logits)
     encoder = AutoModel.from_pretrained(tmp_path).eval()
     assert torch.equal(encoder(ids, mask).last_hidden_state, net.model(ids, mask).last_hidden_state)
+
+
+def test_a_published_directory_loads_into_a_classifier(tmp_path):
+    """A new head on the published encoder; what the directory has beside it is left."""
+    net = model()
+    net.save_pretrained(tmp_path)
+    config = PUBLISHED | SHAPE | {"dim_head": 8}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    loaded, report = NeoBERTForSequenceClassification.from_pretrained(
+        tmp_path, output_loading_info=True
+    )
+    assert set(report["unexpected_keys"]) == {"decoder.weight", "decoder.bias"}
+    assert {key.split(".")[0] for key in report["missing_keys"]} == {"dense", "classifier"}
+    ids, mask = padded_batch()
+    assert torch.equal(
+        loaded.model(ids, mask).last_hidden_state, net.model(ids, mask).last_hidden_state
+    )
+    saved = tmp_path / "saved"
+    loaded.save_pretrained(saved)
+    assert {"model.encoder.weight", "classifier.weight"} <= load_file(
+        saved / "model.safetensors"
+    ).keys()
 
 
 def test_the_published_configuration_is_the_default(tmp_path):

@@ -25,6 +25,7 @@ from groundup.scratch import (
     dropout,
     encoder,
     feedforward,
+    flash,
     language,
     linear,
     loss,
@@ -179,6 +180,33 @@ def _attention(draw):
     }[draw.kind]
     return Case(
         lambda q, k, v: attention.attention(q, k, v, mask), attention.attention_backward, inputs
+    )
+
+
+def _tiled_attention(draw):
+    t, s, k = (draw.size(1, 4) for _ in range(3))
+    block = (draw.size(1, 5), draw.size(1, 5))
+    inputs = draw.normals(q=(2, t, k), k=(2, s, k), v=(2, s, k))
+    some = draw.rng.random((2, t, s)) < 0.6
+    causal = draw.kind == "causal" and t <= s
+    mask = {
+        "keys": some[..., :1, :],
+        "any": some,
+        "a query without keys": some & (np.arange(t) > 0)[:, None],
+    }.get(draw.kind)
+    return Case(
+        lambda q, k, v: flash.tiled_attention(q, k, v, mask, causal, block),
+        flash.tiled_attention_backward,
+        inputs,
+    )
+
+
+def _plain_attention(draw):
+    t, s, k = (draw.size(1, 4) for _ in range(3))
+    return Case(
+        lambda q, k, v: flash.plain_attention(q, k, v, flash.Traffic()),
+        lambda dy, cache: flash.plain_attention_backward(dy, cache, flash.Traffic()),
+        draw.normals(q=(t, k), k=(s, k), v=(s, k)),
     )
 
 
@@ -447,6 +475,8 @@ CASES = {
     dropout.dropout_backward: _dropout,
     attention.attention_backward: _attention,
     attention.multi_head_attention_backward: _multi_head_attention,
+    flash.tiled_attention_backward: _tiled_attention,
+    flash.plain_attention_backward: _plain_attention,
     feedforward.feed_forward_backward: _feed_forward,
     feedforward.swiglu_backward: _swiglu,
     blocks.post_norm_block_backward: _block(
@@ -465,7 +495,10 @@ CASES = {
     decoder.Decoder.backward: _decoder,
     FastTrainer.gradients: _fast,
 }
-KINDS = {attention.attention_backward: LOOKS} | dict.fromkeys(
+KINDS = {
+    attention.attention_backward: LOOKS,
+    flash.tiled_attention_backward: LOOKS,
+} | dict.fromkeys(
     [
         *(attention.multi_head_attention_backward, modern.modern_block_backward),
         *(blocks.post_norm_block_backward, blocks.pre_norm_block_backward),

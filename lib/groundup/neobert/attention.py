@@ -1,8 +1,9 @@
 """Attention over NeoBERT's fused projection."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .backends import ENGINES, choose
+from .layout import Packed
 
 
 def split_qkv(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,22 +30,36 @@ def split_qkv(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     return q, k, v
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention, in both directions, through torch's fused kernels.
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    packed: Packed | None = None,
+    *,
+    window: int | None = None,
+    causal: bool = False,
+    backend: str = "auto",
+) -> Tensor:
+    """Scaled dot-product attention, through the engine that suits the input.
 
     Args:
-        q: (B, H, T, K) queries; k and v likewise.
-        mask: (B, T) bool, True at real tokens. None where nothing is padded: a mask would rule
-            out the fastest kernel.
+        q: (B, H, T, K) queries.
+        k: (B, G, S, K) keys, and v likewise. G divides H: H/G query heads share a key head. S is T,
+            or more where earlier keys are kept: the queries are the last T of S tokens.
+        packed: sequences of unequal length lie end to end in a batch of one; they do not see each
+            other. None: B sequences of the same length.
+        window: a token sees so many to each side. None: all.
+        causal: no token sees a later one.
+        backend: a name of :data:`~.backends.ENGINES`, or "auto".
 
     Returns:
-        (B, T, H·K), the heads side by side. Queries of a sequence without a real token get zeros.
+        (B, T, H·K), the heads side by side.
+
+    Raises:
+        ValueError: the engine can't run on this input.
+        ImportError: it is not installed.
     """
-    look = None
-    if mask is not None:
-        look = mask[:, None, None, :]
-    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=look)
-    if mask is not None:
-        # Backends differ on rows that may look nowhere (NaN or zero): make them zero.
-        mixed = torch.where(mask.any(1)[:, None, None, None], mixed, 0.0)
-    return mixed.transpose(1, 2).flatten(2)
+    if not q.numel():
+        backend = "sdpa"  # nothing but padding: fused kernels want a token at least
+    engine = ENGINES[choose(backend, q.device.type, q.dtype, packed is not None)]
+    return engine(q, k, v, packed, window, causal).flatten(2)

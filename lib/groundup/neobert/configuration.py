@@ -2,6 +2,13 @@
 
 from transformers import PreTrainedConfig
 
+_CHOICES = {
+    "position_embedding_type": ("rotary", "absolute"),
+    "norm_type": ("rms_norm", "layer_norm"),
+    "norm_position": ("pre", "post"),
+    "hidden_act": ("swiglu", "gelu"),
+}
+
 
 class NeoBERTConfig(PreTrainedConfig):
     """Configuration of :class:`~groundup.neobert.modeling.NeoBERTModel`.
@@ -14,14 +21,25 @@ class NeoBERTConfig(PreTrainedConfig):
         hidden_size: D, the width of the residual stream.
         num_hidden_layers: number of blocks.
         num_attention_heads: H.
-        intermediate_size: before the SwiGLU rule; the hidden width is
-            :attr:`swiglu_size` = int(2/3 of this), rounded up to a multiple of 8.
-        norm_eps: of every RMSNorm.
+        intermediate_size: of a feed-forward network with GELU. SwiGLU has three matrices instead of
+            two, so its hidden width is :attr:`swiglu_size` = int(2/3 of this), rounded up to a
+            multiple of 8.
+        norm_eps: of every norm.
         max_length: the longest sequence accepted, in tokens.
-        initializer_range: linear maps and embeddings begin uniform in ± this.
+        initializer_range: linear maps and embeddings begin uniform in ± this; a classifier begins
+            normal with this deviation.
         rope_theta: base of the rotary wavelengths.
+        rope_scale: positions are divided by it, to read further than was trained; see
+            :func:`~groundup.neobert.rope.rope_tables`.
         head_dim: K. None: D / H, the published form.
-        embedding_std: if given, token embeddings begin normal with this deviation.
+        local_attention: if given, most layers see only so many tokens, half of them on each side.
+        global_attn_every_n_layers: with ``local_attention``, the layers 0, n, 2n, … see everything.
+        position_embedding_type: "rotary", or "absolute", a learned table of ``max_length`` vectors.
+        norm_type: "rms_norm" or "layer_norm".
+        norm_position: "pre", before each branch and once at the end, or "post", after each sum.
+        hidden_act: "swiglu", or "gelu" in a network of two matrices.
+        classifier_dropout: before and after the dense layer of a classification head.
+        embedding_std: if given, embeddings begin normal with this deviation.
         sparse_prediction: with labels, compute logits for the labelled tokens alone.
         zero_residual: begin each block's two outputs at zero, so that a fresh model is the
             identity on its embeddings.
@@ -40,7 +58,15 @@ class NeoBERTConfig(PreTrainedConfig):
     rope_theta: float = 10000.0
     pad_token_id: int | None = 0
     tie_word_embeddings: bool = False
+    rope_scale: float = 1.0
     head_dim: int | None = None
+    local_attention: int | None = None
+    global_attn_every_n_layers: int = 3
+    position_embedding_type: str = "rotary"
+    norm_type: str = "rms_norm"
+    norm_position: str = "pre"
+    hidden_act: str = "swiglu"
+    classifier_dropout: float = 0.1
     embedding_std: float | None = None
     sparse_prediction: bool = False
     zero_residual: bool = False
@@ -53,11 +79,31 @@ class NeoBERTConfig(PreTrainedConfig):
                     f"hidden_size={self.hidden_size}, heads={self.num_attention_heads}"
                 )
             self.head_dim = self.hidden_size // self.num_attention_heads
-        if self.head_dim % 2:
+        if self.head_dim % 2 and self.position_embedding_type == "rotary":
             raise ValueError(f"head_dim must be even, RoPE rotates pairs: got {self.head_dim}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be {' or '.join(known)}: got {getattr(self, name)!r}"
+                )
+        if self.rope_scale <= 0:
+            raise ValueError(f"rope_scale must be above 0: got {self.rope_scale}")
+        if self.local_attention is not None and self.local_attention < 2:
+            raise ValueError(f"local_attention must be at least 2: got {self.local_attention}")
+        if self.global_attn_every_n_layers < 1:
+            raise ValueError(
+                "global_attn_every_n_layers must be at least 1: got "
+                f"{self.global_attn_every_n_layers}"
+            )
         super().__post_init__(**kwargs)
 
     @property
     def swiglu_size(self) -> int:
-        """F, the hidden width of the feed-forward network."""
+        """F, the hidden width of the feed-forward network with SwiGLU."""
         return -(-int(2 * self.intermediate_size / 3) // 8) * 8
+
+    def window(self, layer: int) -> int | None:
+        """How many tokens to each side a layer sees; None where it sees everything."""
+        if self.local_attention is None or layer % self.global_attn_every_n_layers == 0:
+            return None
+        return self.local_attention // 2

@@ -12,90 +12,21 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
+from transformers.utils.generic import can_return_tuple
 
-from .attention import attention, split_qkv
+from .backends import ENGINES, installed
+from .block import BranchOutput, NeoBERTLayer, make_norm, rotation
 from .configuration import NeoBERTConfig
-from .norm import RMSNorm
-from .rope import rope_tables, rotate_pairs
-
-
-def pad_tokens(rows: Tensor, places: Tensor, shape: torch.Size) -> Tensor:
-    """Put rows (N, E) at their places of a (B, T, E) tensor of zeros; ``shape`` is (B, T)."""
-    padded = rows.new_zeros(shape.numel(), rows.shape[-1])
-    return padded.index_copy(0, places, rows).view(*shape, -1)
-
-
-class BranchOutput(nn.Linear):
-    """The map at the end of a branch, whose result is added to the residual stream."""
-
-
-class SwiGLU(nn.Module):
-    """w3(silu(gate) · value), where w12 gives the gate first, then the value (Shazeer, 2020)."""
-
-    def __init__(self, config: NeoBERTConfig) -> None:
-        super().__init__()
-        self.w12 = nn.Linear(config.hidden_size, 2 * config.swiglu_size, bias=False)
-        self.w3 = BranchOutput(config.swiglu_size, config.hidden_size, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.w12(x).chunk(2, dim=-1)
-        y: Tensor = self.w3(F.silu(gate) * value)
-        return y
-
-
-class NeoBERTLayer(nn.Module):
-    """x += wo(attention(norm(x))), then x += ffn(norm(x)). No biases anywhere."""
-
-    def __init__(self, config: NeoBERTConfig) -> None:
-        super().__init__()
-        assert config.head_dim is not None
-        self.heads = config.num_attention_heads
-        inner = self.heads * config.head_dim
-        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.qkv = nn.Linear(config.hidden_size, 3 * inner, bias=False)
-        self.wo = BranchOutput(inner, config.hidden_size, bias=False)
-        self.ffn_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.ffn = SwiGLU(config)
-
-    def forward(
-        self,
-        x: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        mask: Tensor | None = None,
-        places: Tensor | None = None,
-    ) -> Tensor:
-        """Run the block.
-
-        Args:
-            x: (B, T, D); or, with ``places``, the N real tokens alone, (N, D).
-            cos: (T, K/2), sin: (T, K/2), the rotary tables.
-            mask: (B, T) bool, True at real tokens.
-            places: (N,) where the real tokens stand in the flattened mask. Everything but the
-                mixing itself then leaves padding out.
-
-        Returns:
-            The shape of x.
-        """
-        qkv = self.qkv(self.attention_norm(x))
-        if places is not None:
-            assert mask is not None
-            qkv = pad_tokens(qkv, places, mask.shape)
-        q, k, v = split_qkv(qkv, self.heads)
-        q, k = rotate_pairs(q, cos, sin), rotate_pairs(k, cos, sin)
-        mixed = attention(q, k, v, mask)
-        if places is not None:
-            mixed = mixed.flatten(0, 1)[places]
-        x = x + self.wo(mixed)
-        y: Tensor = x + self.ffn(self.ffn_norm(x))
-        return y
+from .layout import Packed, as_bool, from_cu_seqlens, pad_tokens, square, unpad
 
 
 class NeoBERTPreTrainedModel(PreTrainedModel):
     """What all NeoBERT classes share: the configuration, the initialisation, the name's prefix."""
 
+    config: NeoBERTConfig
     config_class = NeoBERTConfig
     base_model_prefix = "model"
+    supports_gradient_checkpointing = True
     _no_split_modules = ["NeoBERTLayer"]  # noqa: RUF012 (transformers' own form)
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
@@ -108,11 +39,36 @@ class NeoBERTPreTrainedModel(PreTrainedModel):
         self.config.auto_map = {"AutoModel": f"{module}.{NeoBERTModel.__name__}"}
         super().save_pretrained(*args, **kwargs)
 
+    def get_correct_attn_implementation(
+        self, requested_attention: str | None, is_init_check: bool = False
+    ) -> str:
+        """The engine by its name in transformers, "varlen", or "auto" where none is asked for.
+
+        A configuration that asks every pass for attention weights gets eager, as transformers'
+        own rule for such a configuration wants it.
+
+        Raises:
+            ValueError: there is no such engine.
+            ImportError: it is not installed.
+        """
+        if requested_attention is None or requested_attention == "auto":
+            return "eager" if self.config.output_attentions else "auto"
+        if requested_attention not in ENGINES:
+            raise ValueError(
+                f"attn_implementation must be auto, {', '.join(ENGINES)}: "
+                f"got {requested_attention!r}"
+            )
+        if missing := installed(requested_attention):
+            raise missing
+        return requested_attention
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         config = self.config
-        if isinstance(module, nn.RMSNorm):
+        if isinstance(module, nn.RMSNorm | nn.LayerNorm):
             init.ones_(module.weight)
+            if isinstance(module, nn.LayerNorm):
+                init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             if config.embedding_std is None:
                 init.uniform_(module.weight, -config.initializer_range, config.initializer_range)
@@ -132,10 +88,14 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
     def __init__(self, config: NeoBERTConfig) -> None:
         super().__init__(config)
         self.encoder: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
+        if config.position_embedding_type == "absolute":
+            self.positions = nn.Embedding(config.max_length, config.hidden_size)
         self.transformer_encoder = nn.ModuleList(
-            NeoBERTLayer(config) for _ in range(config.num_hidden_layers)
+            NeoBERTLayer(config, index) for index in range(config.num_hidden_layers)
         )
-        self.layer_norm = RMSNorm(config.hidden_size, config.norm_eps)
+        final = config.norm_position == "pre"  # after a post-norm block there is nothing to norm
+        self.layer_norm = make_norm(config) if final else nn.Identity()
+        self.gradient_checkpointing = False
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -146,45 +106,144 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
         """Replace the token embedding."""
         self.encoder = value
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: object
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
+        cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> BaseModelOutput:
         """Run the encoder.
 
+        Padding is left out at the beginning and put back at the end: a masked token is not there at
+        all, wherever it stands in its row, and positions are counted over the real ones.
+
         Args:
-            input_ids: (B, T) token ids.
-            attention_mask: (B, T), nonzero at real tokens. None: nothing is padded.
+            input_ids: (B, T) token ids; or, with ``cu_seqlens``, (1, N), sequences end to end.
+            attention_mask: (B, T) or (B, 1, 1, T), nonzero at real tokens; the form that is added
+                to scores, 0 at real tokens and far below 0 at the others, is taken too. None:
+                nothing is padded.
+            inputs_embeds: (B, T, D) in place of ``input_ids``.
+            cu_seqlens: (S + 1,) where each of S sequences begins, and N at last. They do not see
+                each other, and positions begin anew in each.
+            max_seqlen: with ``cu_seqlens``, the longest length; known where the batch is made, it
+                spares fetching it from the device.
+            token_type_ids: taken, since tokenizers give them, and not used: there are none.
+            output_hidden_states: return the stream before each block, and at last the output.
+            output_attentions: return each layer's weights, by the written formula.
 
         Returns:
             ``last_hidden_state`` (B, T, D), after the final norm; zeros where the mask is zero.
+            ``hidden_states``, num_hidden_layers + 1 of that shape: the embeddings first, the output
+            last. ``attentions``, num_hidden_layers of (B, H, T, T); zeros at padding.
 
         Raises:
-            ValueError: the sequence is too long, or the mask has another shape than the ids.
+            ValueError: there are no tokens, they are too many or outside the vocabulary, or a shape
+                does not fit.
         """
-        length = input_ids.shape[1]
-        if length > self.config.max_length:
-            raise ValueError(f"at most max_length={self.config.max_length} tokens: got {length}")
-        mask = places = None
-        if attention_mask is not None:
-            if attention_mask.shape != input_ids.shape:
-                raise ValueError(
-                    f"attention_mask must be (B, T) = {tuple(input_ids.shape)}: "
-                    f"got {tuple(attention_mask.shape)}"
-                )
-            mask = attention_mask.bool()
-            places = mask.flatten().nonzero().squeeze(1)
-            input_ids = input_ids.flatten()[places]
-        x = self.encoder(input_ids)  # (B, T, D), or (N, D) of the real tokens
-        cos, sin = rope_tables(
-            length, self.config.head_dim, self.config.rope_theta, x.device, x.dtype
-        )
-        for layer in self.transformer_encoder:
-            x = layer(x, cos, sin, mask, places)
-        x = self.layer_norm(x)
+        ids, embedded = self._inputs(input_ids, inputs_embeds)
+        shape = (embedded if ids is None else ids).shape[:2]  # type: ignore[union-attr]
+        config = self.config
+        if output_hidden_states is None:
+            output_hidden_states = config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = config.output_attentions
+
+        packed: Packed | None = None
+        places: Tensor | None = None
+        if cu_seqlens is not None:
+            if attention_mask is not None or shape[0] != 1:
+                raise ValueError("cu_seqlens goes with ids of shape (1, N) and no attention_mask")
+            packed = from_cu_seqlens(cu_seqlens, max_seqlen, shape[1])
+        elif attention_mask is not None:
+            mask = as_bool(attention_mask, shape)
+            if not mask.all():
+                places, packed = unpad(mask)
+        longest = packed.max_seqlen if packed is not None else shape[1]
+        if longest > config.max_length:
+            raise ValueError(f"at most max_length={config.max_length} tokens: got {longest}")
+
         if places is not None:
-            assert mask is not None
-            x = pad_tokens(x, places, mask.shape)
-        return BaseModelOutput(last_hidden_state=x)
+            ids = None if ids is None else ids.flatten()[places][None]
+            embedded = None if embedded is None else embedded.flatten(0, 1)[places][None]
+        x = self.encoder(ids) if embedded is None else embedded  # (B, T, D), or (1, N, D) packed
+        positions = torch.arange(shape[1], device=x.device) if packed is None else packed.positions
+        if config.position_embedding_type == "absolute":
+            x = x + self.positions(positions)
+        tables = rotation(config, positions, x.dtype)
+
+        states: list[Tensor] = []
+        attentions: list[Tensor | None] = []
+        for layer in self.transformer_encoder:
+            if output_hidden_states:
+                states.append(self._padded(x, places, shape))
+            x, weights = self._run(layer, x, tables, packed, output_attentions)
+            if output_attentions:
+                attentions.append(square(weights, packed, places, shape))
+        x = self._padded(self.layer_norm(x), places, shape)
+        return BaseModelOutput(
+            last_hidden_state=x,
+            hidden_states=(*states, x) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,  # type: ignore[arg-type]
+        )
+
+    def _inputs(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """What is given of the two, checked."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if inputs_embeds is not None:
+            width = self.config.hidden_size
+            given = tuple(inputs_embeds.shape)
+            if len(given) != 3 or given[1] == 0 or given[2] != width:
+                raise ValueError(
+                    f"inputs_embeds must be (B, T, {width}), T at least 1: got {given}"
+                )
+            return None, inputs_embeds
+        assert input_ids is not None
+        if input_ids.dim() != 2 or input_ids.shape[1] == 0:
+            raise ValueError(
+                f"input_ids must be (B, T), T at least 1: got {tuple(input_ids.shape)}"
+            )
+        # Elsewhere to look would stop the device, whose own check says that an index is out of
+        # range, or the compiler.
+        known = input_ids.device.type == "cpu" and not torch.compiler.is_compiling()
+        if known and input_ids.numel():
+            low, high = (int(end) for end in input_ids.aminmax())
+            size = len(self.encoder.weight)  # type: ignore[arg-type]
+            if low < 0 or high >= size:
+                raise ValueError(
+                    f"input_ids must lie in 0 to {size - 1}: got {low if low < 0 else high}"
+                )
+        return input_ids, None
+
+    def _run(
+        self,
+        layer: nn.Module,
+        x: Tensor,
+        tables: tuple[Tensor, Tensor] | None,
+        packed: Packed | None,
+        need_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        result: tuple[Tensor, Tensor | None]
+        if self.gradient_checkpointing and self.training:
+            result = self._gradient_checkpointing_func(
+                layer.__call__, x, tables, packed, need_weights
+            )
+        else:
+            result = layer(x, tables, packed, need_weights)
+        return result
+
+    @staticmethod
+    def _padded(x: Tensor, places: Tensor | None, shape: torch.Size) -> Tensor:
+        return x if places is None else pad_tokens(x[0], places, shape)
 
 
 class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
@@ -204,13 +263,14 @@ class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
         """Replace the map to the vocabulary."""
         self.decoder = value
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        **_: object,
+        **inputs: Any,
     ) -> MaskedLMOutput:
         """Predict every token.
 
@@ -220,26 +280,59 @@ class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
             labels: (B, T) the right tokens, −100 where none is asked for.
             num_items_in_batch: what the summed loss is divided by, for accumulated batches.
                 None: the number of labelled tokens, at least 1.
+            inputs: more of :meth:`NeoBERTModel.forward`'s.
 
         Returns:
             ``logits`` (B, T, V); with labels also ``loss``, the cross-entropy in nats over the
             labelled tokens. With labels and ``config.sparse_prediction``, logits are computed for
             the labelled tokens alone, (N, V): at 20% masking that leaves out four fifths of the
-            model's largest matrix product.
+            model's largest matrix product. ``hidden_states`` and ``attentions`` as the encoder's.
+
+        Raises:
+            ValueError: labels have another shape than the ids, or see :meth:`NeoBERTModel.forward`.
         """
-        hidden = self.model(input_ids, attention_mask).last_hidden_state
-        if labels is None:
-            return MaskedLMOutput(logits=self.decoder(hidden))
-        if self.config.sparse_prediction:
-            chosen = labels != -100
-            hidden, labels = hidden[chosen], labels[chosen]
+        encoded = self.model(input_ids, attention_mask, return_dict=True, **inputs)
+        hidden = encoded.last_hidden_state
+        loss = None
+        if labels is not None:
+            if labels.shape != hidden.shape[:2]:
+                raise ValueError(
+                    f"labels must be (B, T) = {tuple(hidden.shape[:2])}: got {tuple(labels.shape)}"
+                )
+            if self.config.sparse_prediction:
+                chosen = labels != -100
+                hidden, labels = hidden[chosen], labels[chosen]
         logits = self.decoder(hidden)
-        total = F.cross_entropy(
-            logits.flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="sum"
+        if labels is not None:
+            loss = token_loss(logits, labels, num_items_in_batch)
+        return MaskedLMOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
         )
-        if num_items_in_batch is None:
-            num_items_in_batch = (labels != -100).sum().clamp(min=1)
-        return MaskedLMOutput(loss=total / num_items_in_batch, logits=logits)
+
+
+def token_loss(
+    logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None
+) -> Tensor:
+    """Cross-entropy in nats, summed over the labelled tokens and divided by their number.
+
+    Args:
+        logits: (..., C).
+        labels: (...) classes, −100 where none is asked for.
+        num_items_in_batch: a number to divide by instead, for accumulated batches.
+
+    Returns:
+        One number, in float32 at least; 0 where nothing is labelled.
+    """
+    each = F.cross_entropy(
+        logits.flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="none"
+    )
+    if num_items_in_batch is None:
+        num_items_in_batch = (labels != -100).sum().clamp(min=1)
+    # In float16 the sum of some thousand losses is infinite.
+    return each.sum(dtype=torch.promote_types(each.dtype, torch.float32)) / num_items_in_batch
 
 
 NeoBERTConfig.register_for_auto_class()

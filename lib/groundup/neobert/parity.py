@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groundup.neobert.block import NeoBERTLayer, rotation
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.modeling import NeoBERTLayer
-from groundup.neobert.rope import rope_tables
+from groundup.neobert.layout import pad_tokens, unpad
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.gradcheck import compare
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
@@ -103,8 +103,20 @@ def torch_name(name: str) -> str:
 
 
 def to_torch(params: Params) -> dict[str, Tensor]:
-    """The NumPy encoder's parameters under the twin's names. torch keeps linear maps as (out, in),
-    so those matrices are transposed; the embedding table is not a linear map."""
+    """The NumPy encoder's parameters, as its torch twin reads them.
+
+    Args:
+        params: by the NumPy encoder's names. Its linear maps compute x W, with W (in, out).
+
+    Returns:
+        The same numbers under the twin's names (:func:`torch_name`), each in the shape in which
+        torch's own modules keep it: ``nn.Linear`` and attention's projections compute x Wᵀ, and
+        ``nn.Embedding`` looks up rows. The dtype stays, and the dictionary that was passed too.
+
+    Derivation:
+        torch keeps linear maps as (out, in), so those matrices are transposed; the embedding table
+        is not a linear map.
+    """
     return {
         torch_name(name): torch.from_numpy(
             np.ascontiguousarray(value.T if value.ndim == 2 and name != "embedding" else value)
@@ -152,16 +164,31 @@ _NEOBERT_NAMES = {
 }
 
 
-def layer_parity(
-    rng: np.random.Generator, width: int = 32, heads: int = 4, batch: int = 3, length: int = 9
-) -> list[Rung]:
-    """One NeoBERT layer against the NumPy block of the same parts, in float64.
+@dataclass(frozen=True)
+class LayerCase:
+    """A NeoBERT layer's weights, a padded batch for it, and what its output is contracted with.
 
-    Random weights and inputs, with padding in the batch; the output is contracted with a random
-    array, so that every gradient is exercised.
+    Attributes:
+        config: of the layer.
+        weights: by the layer's names, as torch keeps them, (out, in).
+        x: (B, T, D), dy: (B, T, D), zero at padding.
+        mask: (B, T) bool, True at real tokens.
+    """
+
+    config: NeoBERTConfig
+    weights: Params
+    x: Array
+    dy: Array
+    mask: BoolArray
+
+
+def draw_layer(
+    rng: np.random.Generator, width: int = 32, heads: int = 4, batch: int = 3, length: int = 9
+) -> LayerCase:
+    """Random weights and inputs in float64, with padding in the batch.
 
     Args:
-        rng: draws the weights and the inputs.
+        rng: draws them.
         width: D.
         heads: H, which must divide D.
         batch: B.
@@ -170,39 +197,76 @@ def layer_parity(
     config = NeoBERTConfig(
         hidden_size=width, num_attention_heads=heads, intermediate_size=2 * width
     )
-    layer = NeoBERTLayer(config).double()
-    params: Params = {}
-    with torch.no_grad():
-        for name, parameter in layer.named_parameters():
-            value = rng.normal(0, width**-0.5, tuple(parameter.shape))
-            value += float(parameter.dim() == 1)  # norms scatter around one
-            parameter.copy_(torch.from_numpy(value))
-            params[_NEOBERT_NAMES[name]] = np.ascontiguousarray(value.T)
+    weights: Params = {}
+    for name, parameter in NeoBERTLayer(config).named_parameters():
+        weights[name] = rng.normal(0, width**-0.5, tuple(parameter.shape))
+        weights[name] += float(parameter.dim() == 1)  # norms scatter around one
     x, dy = (rng.normal(size=(batch, length, width)) for _ in range(2))
     mask = np.arange(length) < rng.integers(length // 2, length + 1, size=(batch, 1))
+    return LayerCase(config, weights, x, np.where(mask[..., None], dy, 0.0), mask)
 
-    y, cache = modern_block(x, params, heads, mask, config.norm_eps)
-    dx, grads = modern_block_backward(dy, cache)
 
-    torch_x = torch.from_numpy(x).requires_grad_()
-    assert config.head_dim is not None
-    cos, sin = rope_tables(
-        length, config.head_dim, config.rope_theta, torch_x.device, torch_x.dtype
-    )
-    torch_y = layer(torch_x, cos, sin, torch.from_numpy(mask))
-    torch_y.backward(torch.from_numpy(dy))
+def numpy_layer(case: LayerCase) -> dict[str, Array]:
+    """The output and every gradient of a layer, by the NumPy block of the same parts."""
+    params = {_NEOBERT_NAMES[name]: value.T for name, value in case.weights.items()}
+    heads, eps = case.config.num_attention_heads, case.config.norm_eps
+    y, cache = modern_block(case.x, params, heads, case.mask, eps)
+    dx, grads = modern_block_backward(case.dy, cache)
+    # Padding is not there in the torch layer; here it is, and does nothing.
+    y = np.where(case.mask[..., None], y, 0.0)
+    by_name = {f"d {name}": grads[_NEOBERT_NAMES[name]].T for name in case.weights}
+    return {"output": y, "d input": dx, **by_name}
 
-    pair = "NeoBERT layer"
-    assert torch_x.grad is not None
-    rungs = [
-        _rung(pair, "output", y, _numpy(torch_y)),
-        _rung(pair, "d input", dx, _numpy(torch_x.grad)),
-    ]
-    for name, parameter in layer.named_parameters():
-        assert parameter.grad is not None
-        ours = grads[_NEOBERT_NAMES[name]].T
-        rungs.append(_rung(pair, f"d {name}", ours, _numpy(parameter.grad)))
-    return rungs
+
+def torch_layer(
+    case: LayerCase, dtype: torch.dtype = torch.float64, engine: str = "auto", alone: bool = False
+) -> dict[str, Array]:
+    """The same by the NeoBERT layer and torch's autograd.
+
+    Args:
+        case: weights and inputs.
+        dtype: everything is computed in it.
+        engine: of attention, see :data:`groundup.neobert.backends.ENGINES`.
+        alone: run each sequence by itself, not all of them as a pack.
+
+    Returns:
+        By tensor, in float64.
+    """
+    layer = NeoBERTLayer(case.config).to(dtype)
+    layer.load_state_dict({name: torch.from_numpy(each) for name, each in case.weights.items()})
+    case.config._attn_implementation = engine
+    x = torch.from_numpy(case.x).to(dtype).requires_grad_()
+    places, packed = unpad(torch.from_numpy(case.mask))
+    rows = x.flatten(0, 1)[places][None]
+    if alone:
+        parts = rows.split(packed.lengths, dim=1)
+        tables = [rotation(case.config, torch.arange(p.shape[1]), dtype) for p in parts]
+        outputs = [layer(part, table)[0] for part, table in zip(parts, tables, strict=True)]
+        rows = torch.cat(outputs, dim=1)
+    else:
+        rows, _ = layer(rows, rotation(case.config, packed.positions, dtype), packed)
+    y = pad_tokens(rows[0], places, case.mask.shape)
+    y.backward(torch.from_numpy(case.dy).to(dtype))
+    found = {"output": y, "d input": x.grad}
+    found |= {f"d {name}": parameter.grad for name, parameter in layer.named_parameters()}
+    return {name: _numpy(each.double()) for name, each in found.items() if each is not None}
+
+
+def layer_parity(
+    rng: np.random.Generator, width: int = 32, heads: int = 4, batch: int = 3, length: int = 9
+) -> list[Rung]:
+    """One NeoBERT layer against the NumPy block of the same parts, in float64.
+
+    The output is contracted with a random array, so that every gradient is exercised. Arguments as
+    of :func:`draw_layer`.
+    """
+    case = draw_layer(rng, width, heads, batch, length)
+    return compare_all("NeoBERT layer", numpy_layer(case), torch_layer(case))
+
+
+def compare_all(pair: str, ours: dict[str, Array], theirs: dict[str, Array]) -> list[Rung]:
+    """One rung for each tensor of two results, by name."""
+    return [_rung(pair, name, each, theirs[name]) for name, each in ours.items()]
 
 
 def _numpy(tensor: Tensor) -> Array:

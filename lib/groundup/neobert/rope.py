@@ -5,26 +5,29 @@ from torch import Tensor
 
 
 def rope_tables(
-    length: int, head_dim: int, theta: float, device: torch.device, dtype: torch.dtype
+    positions: Tensor, head_dim: int, theta: float, scale: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of every position, computed on demand: there is no buffer to lose.
-
-    The angles are computed in float32 at least, whatever the model's dtype.
+    r"""Cosines and sines of some positions, computed on demand: there is no buffer to lose.
 
     Args:
-        length: T.
+        positions: (T,) the place of each token in its own sequence.
         head_dim: K, even.
         theta: base of the wavelengths.
-        device: where the tables are needed.
-        dtype: of the queries they will meet.
+        scale: positions are divided by it. A model trained up to 1,000 reads 4,000 with a scale of
+            4 by positions it knows (position interpolation, Chen et al., 2023, arXiv 2306.15595).
 
     Returns:
-        cos and sin, each (T, K/2).
+        cos and sin, each (T, K/2), in float32, or in float64 if the positions are; in bfloat16
+        positions above 256 could not be told apart.
+
+    Derivation:
+        Pair i of a head turns by :math:`p \theta^{-2i/K}` at position p: the first pair by one
+        radian a token, the last by one in almost theta tokens.
     """
-    precise = torch.promote_types(dtype, torch.float32)
-    steps = torch.arange(0, head_dim, 2, device=device, dtype=precise) / head_dim
-    angles = torch.outer(torch.arange(length, device=device, dtype=precise), theta**-steps)
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    precise = positions.dtype if positions.dtype == torch.float64 else torch.float32
+    steps = torch.arange(0, head_dim, 2, device=positions.device, dtype=precise) / head_dim
+    angles = torch.outer(positions.to(precise) / scale, theta**-steps)
+    return angles.cos(), angles.sin()
 
 
 def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -35,15 +38,17 @@ def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         x: (..., T, K), K even; the position of a vector is its index along T.
-        cos: (T, K/2), of x's dtype: the cosine of the angle of each position and pair.
+        cos: (T, K/2), float32 or x's dtype: the cosine of the angle of each position and pair.
         sin: (T, K/2), the sine of the same angle.
 
     Returns:
-        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched.
+        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched. Where cos and
+        sin are more precise than x, so are the products: only the result is rounded.
 
     Derivation:
         Pair (a, b) becomes (a cos − b sin, a sin + b cos): the complex product of the published
         model, without complex numbers.
     """
     even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    return turned.flatten(-2).to(x.dtype)
