@@ -1,13 +1,36 @@
-"""Tell transformers' Auto classes about NeoBERT, so that no code has to be trusted to load one."""
+"""Tell transformers' Auto classes about our models, so that no code must be trusted to load one."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
+from groundup.neobert.classification import (
+    NeoBERTForSequenceClassification,
+    NeoBERTForTokenClassification,
+)
 from groundup.neobert.configuration import NeoBERTConfig
+from groundup.neobert.decoder import NeoDecoderForCausalLM, NeoDecoderModel
+from groundup.neobert.decoder_configuration import NeoDecoderConfig
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
+
+_CLASSES = (
+    (AutoModel, NeoBERTConfig, NeoBERTModel),
+    (AutoModelForMaskedLM, NeoBERTConfig, NeoBERTForMaskedLM),
+    (AutoModelForSequenceClassification, NeoBERTConfig, NeoBERTForSequenceClassification),
+    (AutoModelForTokenClassification, NeoBERTConfig, NeoBERTForTokenClassification),
+    (AutoModel, NeoDecoderConfig, NeoDecoderModel),
+    (AutoModelForCausalLM, NeoDecoderConfig, NeoDecoderForCausalLM),
+)
 
 
 def register() -> None:
-    """Make ``AutoModel.from_pretrained`` and its kin know ``neobert`` in this process."""
-    AutoConfig.register("neobert", NeoBERTConfig, exist_ok=True)
-    AutoModel.register(NeoBERTConfig, NeoBERTModel, exist_ok=True)
-    AutoModelForMaskedLM.register(NeoBERTConfig, NeoBERTForMaskedLM, exist_ok=True)
+    """Let ``AutoModel.from_pretrained`` and its kin know both models in this process."""
+    for config in (NeoBERTConfig, NeoDecoderConfig):
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+    for auto, config, model in _CLASSES:
+        auto.register(config, model, exist_ok=True)

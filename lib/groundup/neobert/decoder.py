@@ -1,0 +1,335 @@
+"""A causal decoder of NeoBERT's blocks for transformers: training, a cache, ``generate``.
+
+Modules have NeoBERT's published names, so that the weights of an encoder load into a decoder. This
+file and its siblings import nothing but each other, torch and transformers: transformers copies
+exactly such files beside saved weights.
+"""
+
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.utils.generic import can_return_tuple
+
+from .block import make_norm, rotation
+from .decoder_cache import NeoDecoderLayer, lay_out
+from .decoder_configuration import NeoDecoderConfig
+from .layout import as_bool, square
+from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
+
+IGNORE = -100
+"""A label that asks for nothing."""
+
+
+class NeoDecoderPreTrainedModel(NeoBERTPreTrainedModel):
+    """What the decoder's classes share: NeoBERT's initialisation and engines, another name."""
+
+    config: NeoDecoderConfig
+    config_class = NeoDecoderConfig
+    _no_split_modules = ["NeoDecoderLayer"]  # noqa: RUF012 (transformers' own form)
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save the weights, the configuration and this code, as transformers does.
+
+        transformers notes the saved class alone in ``auto_map``; AutoModel must find the decoder
+        without its head in the directory of either class.
+        """
+        module = NeoDecoderModel.__module__.rsplit(".", 1)[-1]
+        self.config.auto_map = {"AutoModel": f"{module}.{NeoDecoderModel.__name__}"}
+        PreTrainedModel.save_pretrained(self, *args, **kwargs)
+
+
+class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
+    """The decoder: token ids to one vector a token, which depends on no later token."""
+
+    config: NeoDecoderConfig
+
+    def __init__(self, config: NeoDecoderConfig) -> None:
+        NeoBERTPreTrainedModel.__init__(self, config)  # an encoder's layers would be built in vain
+        self.encoder = nn.Embedding(config.vocab_size, config.hidden_size)
+        if config.position_embedding_type == "absolute":
+            self.positions = nn.Embedding(config.max_length, config.hidden_size)
+        self.transformer_encoder = nn.ModuleList(
+            NeoDecoderLayer(config, index) for index in range(config.num_hidden_layers)
+        )
+        final = config.norm_position == "pre"
+        self.layer_norm = make_norm(config) if final else nn.Identity()
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> BaseModelOutputWithPast:
+        """Run the decoder over whole texts, or over what comes after the texts in a cache.
+
+        A masked token is not there at all, wherever it stands in its row, and positions are
+        counted over the real ones: padding on the left and on the right give the same vectors.
+
+        Args:
+            input_ids: (B, T) token ids; or, with ``cu_seqlens``, (1, N), sequences end to end.
+            attention_mask: (B, T), or (B, 1, 1, T), nonzero at real tokens; with a cache of P
+                tokens (B, P + T), the cached ones first. None: all are real.
+            inputs_embeds: (B, T, D) instead of the ids.
+            past_key_values: keys and values of the tokens before these; it grows by these. A cache
+                that grows, as DynamicCache does.
+            use_cache: without ``past_key_values``, begin a cache and return it.
+            cu_seqlens: (S + 1,) integers: sequence s is the tokens cu_seqlens[s] to
+                cu_seqlens[s + 1] of one row, and sees no other.
+            max_seqlen: the longest of those lengths, or a bound; given, the device is not asked.
+            token_type_ids: accepted, because some tokenizers give it, and not used.
+            output_hidden_states: also return the embeddings, each block's output but the last, and
+                the normed last one.
+            output_attentions: also return the weights of each layer, by the written formula. Not
+                with both a cache and padding.
+
+        Returns:
+            ``last_hidden_state`` (B, T, D), zeros where the mask is zero, and ``past_key_values``;
+            where asked for, ``hidden_states`` (layers + 1) and ``attentions``, each (B, H, T, P+T).
+
+        Raises:
+            ValueError: there are no tokens, they are too many or outside the vocabulary, a shape
+                does not fit, or two arguments exclude each other.
+        """
+        ids, embedded = self._inputs(input_ids, inputs_embeds)
+        shape = (embedded if ids is None else ids).shape[:2]  # type: ignore[union-attr]
+        config = self.config
+        if output_hidden_states is None:
+            output_hidden_states = config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = config.output_attentions
+        cache = self._cache(past_key_values, use_cache)
+        reading = lay_out(
+            shape, attention_mask, cache, cu_seqlens, max_seqlen, config.max_length, self.device
+        )
+        packed, places, real = reading.packed, reading.places, reading.real
+        if output_attentions and real is not None:
+            raise ValueError("output_attentions with padding goes without a cache: use_cache=False")
+
+        if places is not None:
+            ids = None if ids is None else ids.flatten()[places][None]
+            embedded = None if embedded is None else embedded.flatten(0, 1)[places][None]
+        x = self.encoder(ids) if embedded is None else embedded  # (B, T, D), or (1, N, D) packed
+        if config.position_embedding_type == "absolute":
+            x = x + self.positions(reading.positions)
+        tables = rotation(config, reading.positions.flatten(), x.dtype)
+        if tables is not None and real is not None:  # rows differ in their positions
+            cos, sin = (each.view(shape[0], 1, shape[1], -1) for each in tables)
+            tables = cos, sin
+
+        states: list[Tensor] = []
+        attentions: list[Tensor | None] = []
+        for layer in self.transformer_encoder:
+            if output_hidden_states:
+                states.append(self._padded(x, places, shape))
+            x, weights = self._run(layer, x, tables, reading, output_attentions)  # type: ignore[arg-type]
+            if output_attentions:
+                attentions.append(square(weights, packed, places, shape))
+        x = self._padded(self.layer_norm(x), places, shape)
+        if real is not None:
+            x = x.masked_fill(~real[:, -shape[1] :, None], 0.0)
+        return BaseModelOutputWithPast(
+            last_hidden_state=x,
+            past_key_values=cache,
+            hidden_states=(*states, x) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,  # type: ignore[arg-type]
+        )
+
+    def _cache(self, given: Cache | None, use: bool | None) -> Cache | None:
+        """The cache to read and fill, checked."""
+        if given is None and not use:
+            return None
+        if self.gradient_checkpointing and self.training:
+            raise ValueError(
+                "gradient checkpointing runs each block twice, and a cache would grow twice: "
+                "use_cache=False"
+            )
+        cache = given if given is not None else DynamicCache(config=self.config)
+        if not isinstance(cache, Cache) or cache.is_compileable:
+            raise ValueError(
+                f"past_key_values must be a cache that grows, as DynamicCache: got {type(cache)}"
+            )
+        return cache
+
+
+class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
+    """The decoder with a linear map to the vocabulary: what comes after each token.
+
+    ``generate`` is transformers' own: greedy, sampling, beams, several prompts padded on the left.
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.encoder.weight"}  # noqa: RUF012
+
+    def __init__(self, config: NeoDecoderConfig) -> None:
+        super().__init__(config)
+        self.model = NeoDecoderModel(config)
+        self.lm_head: nn.Module = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        # What the model can read is no wish for how much to write; transformers takes it for one.
+        self.generation_config.max_length = None
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The map to the vocabulary."""
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the map to the vocabulary."""
+        self.lm_head = value
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        logits_to_keep: int | Tensor = 0,
+        token_type_ids: Tensor | None = None,
+        **inputs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Predict the token after each one.
+
+        Args:
+            input_ids: (B, T).
+            attention_mask: (B, T), with a cache of P tokens (B, P + T), nonzero at real tokens.
+            past_key_values: see :meth:`NeoDecoderModel.forward`.
+            inputs_embeds: (B, T, D) instead of the ids.
+            labels: (B, T) the ids themselves, −100 where none is asked for: they are shifted here.
+                The first token of a row, or of a packed sequence, is nobody's target, nor is one
+                with padding on either side of the pair.
+            use_cache: see :meth:`NeoDecoderModel.forward`.
+            num_items_in_batch: what the summed loss is divided by, for accumulated batches.
+                None: the number of targets, at least 1.
+            logits_to_keep: compute logits for the last so many tokens, or at these places (N,).
+                0: all. Not with labels.
+            token_type_ids: accepted and not used.
+            inputs: more of :meth:`NeoDecoderModel.forward`'s.
+
+        Returns:
+            ``logits`` (B, T, V) and ``past_key_values``; with labels also ``loss``, the
+            cross-entropy in nats over the targets. With labels and ``config.sparse_prediction``,
+            logits are computed where there is a target alone, (N, V). ``hidden_states`` and
+            ``attentions`` as the decoder's.
+
+        Raises:
+            ValueError: labels have another shape than the ids, or see
+                :meth:`NeoDecoderModel.forward`.
+        """
+        all_logits = isinstance(logits_to_keep, int) and logits_to_keep == 0
+        if labels is not None and not all_logits:
+            raise ValueError("labels ask for all logits: leave out logits_to_keep")
+        decoded = self.model(
+            input_ids,
+            attention_mask,
+            inputs_embeds=inputs_embeds,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **inputs,
+        )
+        hidden = decoded.last_hidden_state
+        targets = loss = None
+        if labels is not None:
+            if labels.shape != hidden.shape[:2]:
+                raise ValueError(
+                    f"labels must be (B, T) = {tuple(hidden.shape[:2])}: got {tuple(labels.shape)}"
+                )
+            targets = next_tokens(labels, attention_mask, inputs.get("cu_seqlens"))
+            if self.config.sparse_prediction:
+                chosen = targets != IGNORE
+                hidden, targets = hidden[chosen], targets[chosen]
+        elif isinstance(logits_to_keep, Tensor):
+            hidden = hidden[:, logits_to_keep]
+        else:
+            hidden = hidden[:, -logits_to_keep:]
+        logits = self.lm_head(hidden)
+        if targets is not None:
+            precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            total = F.cross_entropy(
+                precise.flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction="sum"
+            )
+            if num_items_in_batch is None:
+                num_items_in_batch = (targets != IGNORE).sum().clamp(min=1)
+            loss = total / num_items_in_batch
+        return CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=decoded.past_key_values,
+            hidden_states=decoded.hidden_states,
+            attentions=decoded.attentions,
+        )
+
+    # transformers reads from the signature what may be given instead of ids.
+    @wraps(GenerationMixin.prepare_inputs_for_generation, assigned=())
+    def prepare_inputs_for_generation(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> Any:
+        """What ``generate`` gives to :meth:`forward` for its next token.
+
+        Raises:
+            ValueError: a row ends in padding, and the next token would follow that.
+        """
+        mask = kwargs.get("attention_mask")
+        if kwargs.get("is_first_iteration") and mask is not None and not mask[:, -1].all():
+            raise ValueError("prompts are padded on the left: a row of attention_mask ends in 0")
+        return super().prepare_inputs_for_generation(*args, **kwargs)  # type: ignore[misc]
+
+    def save(self, directory: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        """Write a directory that holds all it takes: weights, configuration, code, tokenizer."""
+        self.save_pretrained(directory)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(directory)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "NeoDecoderForCausalLM":
+        """The model of a directory, ready to read or write; AutoTokenizer finds its tokenizer."""
+        model: NeoDecoderForCausalLM = cls.from_pretrained(directory)
+        return model.eval()
+
+
+def next_tokens(
+    labels: Tensor, attention_mask: Tensor | None = None, cu_seqlens: Tensor | None = None
+) -> Tensor:
+    """The label of the token after each one: where it is in the same sequence, and both are real.
+
+    Args:
+        labels: (B, T), −100 where none is asked for.
+        attention_mask: (B, S), nonzero at real tokens, whose last T are those of the labels.
+        cu_seqlens: (N + 1,) where the sequences of one row begin and end.
+
+    Returns:
+        (B, T), −100 where there is no target.
+    """
+    targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
+    if attention_mask is not None:
+        own = attention_mask[..., -labels.shape[1] :]
+        real = as_bool(own, labels.shape)
+        targets = targets.masked_fill(~(real & real.roll(-1, 1)), IGNORE)
+    if cu_seqlens is not None:  # an empty first sequence asks for −1, the end of the row: no harm
+        targets = targets.index_fill(1, cu_seqlens[1:].long() - 1, IGNORE)
+    return targets
+
+
+NeoDecoderConfig.register_for_auto_class()
+NeoDecoderModel.register_for_auto_class("AutoModel")
+NeoDecoderForCausalLM.register_for_auto_class("AutoModelForCausalLM")
