@@ -44,6 +44,7 @@ docs: .venv/.full
 bench: .venv/.full
 	$(BIN)/python benchmarks/chapter_times.py
 	$(BIN)/python benchmarks/digits.py
+	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/numpy_step.py
 	$(BIN)/python benchmarks/tour_stages.py
 

@@ -12,7 +12,9 @@ from mkdocs.structure.pages import Page
 
 from groundup.course import maths, pages
 from groundup.course.digits_page import digits_page
+from groundup.course.encoder_page import encoder_page
 from groundup.course.kill_page import kill_page
+from groundup.course.ladder_page import ladder_page
 from groundup.course.render import cached_render
 from groundup.course.stage_page import stage_page
 from groundup.lab.errors import GroundUpError, WorkError
@@ -27,8 +29,13 @@ def _root(config: MkDocsConfig) -> Path:
 
 
 def _results(root: Path) -> dict[str, str]:
-    """The pages of the benchmarks that have been run: their addresses, and Markdown."""
-    made = {"digits.md": digits_page(root), "tour_stages.md": stage_page(root)}
+    """The ladder, and the benchmarks that have been run: addresses, and Markdown."""
+    made = {
+        "digits.md": digits_page(root),
+        "encoder.md": encoder_page(root),
+        "ladder.md": ladder_page(),
+        "tour_stages.md": stage_page(root),
+    }
     return {address: text for address, text in made.items() if text}
 
 
