@@ -6,7 +6,7 @@ inputs. What a forward pass keeps for its backward pass is its own affair, and i
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -204,8 +204,10 @@ def _leaves(result: Any, inputs: Iterable[Any], opaque: bool) -> Iterable[Leaf]:
 
 
 def _without_dicts(parts: Iterable[Any]) -> Iterable[Any]:
-    """The parts, with the names and the values of a dictionary in its place."""
+    """The parts, with what a dictionary or a dataclass holds in its place, names and values."""
     for part in parts:
+        if is_dataclass(part) and not isinstance(part, type):
+            part = {each.name: getattr(part, each.name) for each in fields(part)}
         if isinstance(part, dict):
             names = sorted(part)
             yield np.array(names)

@@ -1,0 +1,25 @@
+# Stub 26826262fb4e: yours to edit. It is never written over unasked.
+"""Exercise 10.4, Leave the padding out.
+
+Write the body of ``unpad``, then run
+``groundup check 10.4``.
+"""
+
+import torch
+from torch import Tensor
+
+from groundup.neobert.layout import Packed
+
+
+def unpad(mask: Tensor) -> tuple[Tensor, Packed]:
+    """Find the real tokens of a padded batch, and lay its rows end to end.
+
+    Args:
+        mask: (B, T) bool, True at real tokens, which may stand anywhere in a row.
+
+    Returns:
+        The places of the N real tokens in the flattened mask, (N,) int64, in order; and how they
+        lie when the rest is left out: a row with n real tokens is a sequence of n, positions 0 to
+        n − 1. A row without any is a sequence of none.
+    """
+    raise NotImplementedError("10.4")
