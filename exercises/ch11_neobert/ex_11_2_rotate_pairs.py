@@ -1,4 +1,4 @@
-# Stub 739aa96efb65: yours to edit. It is never written over unasked.
+# Stub b892629a9e7e: yours to edit. It is never written over unasked.
 """Exercise 11.2, Turning pairs by their position.
 
 Write the body of ``rotate_pairs``, then run
@@ -17,10 +17,11 @@ def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         x: (..., T, K), K even; the position of a vector is its index along T.
-        cos: (T, K/2), of x's dtype: the cosine of the angle of each position and pair.
+        cos: (T, K/2), float32 or x's dtype: the cosine of the angle of each position and pair.
         sin: (T, K/2), the sine of the same angle.
 
     Returns:
-        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched.
+        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched. Where cos and
+        sin are more precise than x, so are the products: only the result is rounded.
     """
     raise NotImplementedError("11.2")

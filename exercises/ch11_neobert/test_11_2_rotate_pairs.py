@@ -37,6 +37,8 @@ def test_shapes(own: Any) -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         for shape in ((3, 4), (2, 5, 3, 4)):
             x, cos, sin = draw(*shape, dtype=dtype)
+            if dtype == torch.bfloat16:  # tables are precise all the same
+                cos, sin = cos.float(), sin.float()
             expect.array(
                 own.rotate_pairs(x, cos, sin),
                 like=x,
@@ -185,4 +187,21 @@ def test_float64(own: Any) -> None:
         "nearly cancel, and what was rounded off is seen. If you have 0.0625, they have passed "
         "through float32. Stay in the dtype of x: without float(), and without a tensor that is "
         "made in torch's own default.",
+    )
+
+
+@check(Layer.STABILITY)
+def test_precise_tables(own: Any) -> None:
+    """with tables in float32, a pair of bfloat16 is rounded once"""
+    x = torch.tensor([[640.0, 480.0]], dtype=torch.bfloat16)
+    cos, sin = torch.tensor([[2458 / 4096]]), torch.tensor([[3277 / 4096]])
+    expected = torch.tensor(by_complex_product(x, cos, sin)).to(torch.bfloat16)
+    expect.close(
+        own.rotate_pairs(x, cos, sin).float(),
+        expected.float(),
+        what="The turned pair",
+        given={"x, in bfloat16": x, "cos, in float32": cos, "sin, in float32": sin},
+        probably="640 cos and 480 sin are nearly equal, and what counts is what is left. If you "
+        "have 0 at [0, 0], the tables were rounded to eight bits before the products. "
+        "Multiply first, and turn the result into x's type.",
     )

@@ -15,15 +15,17 @@ def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         x: (..., T, K), K even; the position of a vector is its index along T.
-        cos: (T, K/2), of x's dtype: the cosine of the angle of each position and pair.
+        cos: (T, K/2), float32 or x's dtype: the cosine of the angle of each position and pair.
         sin: (T, K/2), the sine of the same angle.
 
     Returns:
-        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched.
+        (..., T, K), of x's dtype, each pair where it was. The inputs are not touched. Where cos and
+        sin are more precise than x, so are the products: only the result is rounded.
 
     Derivation:
         Pair (a, b) becomes (a cos − b sin, a sin + b cos): the complex product of the published
         model, without complex numbers.
     """
     even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2)
+    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    return turned.flatten(-2).to(x.dtype)

@@ -1,8 +1,12 @@
 """Wrong versions of the exercises of chapter 11. What is wrong stands in each docstring."""
 
 import torch
+from torch import nn
 
 from groundup.course.implementations import mutant
+from groundup.neobert.attention import split_qkv
+from groundup.neobert.backends import eager
+from groundup.neobert.rope import rotate_pairs
 
 
 def _refuse(qkv, heads):
@@ -103,7 +107,7 @@ def first_sequence_for_all(qkv, heads):
 
 
 def _turn(a, b, cos, sin):
-    return a * cos - b * sin, a * sin + b * cos
+    return (a * cos - b * sin).to(a.dtype), (a * sin + b * cos).to(a.dtype)
 
 
 def _interleaved(a, b):
@@ -127,14 +131,14 @@ def not_interleaved(x, cos, sin):
 def clockwise(x, cos, sin):
     """The pairs turn the other way: the minus stands at the wrong sine."""
     even, odd = x[..., 0::2], x[..., 1::2]
-    return _interleaved(even * cos + odd * sin, odd * cos - even * sin)
+    return _interleaved(even * cos + odd * sin, odd * cos - even * sin).to(x.dtype)
 
 
 @mutant("11.2", replaces="rotate_pairs")
 def minus_missing(x, cos, sin):
     """Both signs are plus: the pair is not turned, and its length changes."""
     even, odd = x[..., 0::2], x[..., 1::2]
-    return _interleaved(even * cos + odd * sin, even * sin + odd * cos)
+    return _interleaved(even * cos + odd * sin, even * sin + odd * cos).to(x.dtype)
 
 
 @mutant("11.2", replaces="rotate_pairs")
@@ -147,7 +151,7 @@ def cos_and_sin_swapped(x, cos, sin):
 def second_entries_left(x, cos, sin):
     """Only the first entry of each pair is changed; the second is left as it was."""
     even, odd = x[..., 0::2], x[..., 1::2]
-    return _interleaved(even * cos - odd * sin, odd)
+    return _interleaved((even * cos - odd * sin).to(x.dtype), odd)
 
 
 @mutant("11.2", replaces="rotate_pairs")
@@ -163,7 +167,8 @@ def reads_what_it_wrote(x, cos, sin):
 def tables_repeated_whole(x, cos, sin):
     """The tables are made K wide with cat, as for halves: neighbours get different angles."""
     neighbours = _interleaved(-x[..., 1::2], x[..., 0::2])
-    return x * torch.cat((cos, cos), dim=-1) + neighbours * torch.cat((sin, sin), dim=-1)
+    turned = x * torch.cat((cos, cos), dim=-1) + neighbours * torch.cat((sin, sin), dim=-1)
+    return turned.to(x.dtype)
 
 
 @mutant("11.2", replaces="rotate_pairs")
@@ -192,6 +197,12 @@ def float32_returned(x, cos, sin):
 
 
 @mutant("11.2", replaces="rotate_pairs")
+def tables_rounded(x, cos, sin):
+    """The tables are rounded to x's type before the products: in bfloat16 that turns them wrong."""
+    return _interleaved(*_turn(x[..., 0::2], x[..., 1::2], cos.to(x.dtype), sin.to(x.dtype)))
+
+
+@mutant("11.2", replaces="rotate_pairs")
 def through_float32(x, cos, sin):
     """The numbers pass through float32 on their way: in float64 half of the digits are lost."""
     x32, cos, sin = x.float(), cos.float(), sin.float()
@@ -210,3 +221,375 @@ def cut_off(x, cos, sin):
     """The input is detached: queries and keys learn nothing."""
     x = x.detach()
     return _interleaved(*_turn(x[..., 0::2], x[..., 1::2], cos, sin))
+
+
+def _mixer(self, rotation, packed, need_weights):
+    """Attention as a function of its input alone."""
+    return lambda x: self._mix(x, rotation, packed, need_weights)
+
+
+def _pre(self, x, mix, ffn_norm=None):
+    """The published order, with attention given."""
+    mixed, weights = mix(self.attention_norm(x))
+    x = x + mixed
+    return x + self.ffn((ffn_norm or self.ffn_norm)(x)), weights
+
+
+def _post(self, x, mix):
+    """The order of 2017, with attention given."""
+    mixed, weights = mix(x)
+    x = self.attention_norm(x + mixed)
+    return self.ffn_norm(x + self.ffn(x)), weights
+
+
+def _right(self, x, mix):
+    return _post(self, x, mix) if self.config.norm_position == "post" else _pre(self, x, mix)
+
+
+def _is_post(self):
+    return self.config.norm_position == "post"
+
+
+@mutant("11.3", replaces="forward")
+def always_post(self, x, rotation, packed=None, need_weights=False):
+    """The norms stand after the sums whatever norm_position says; NeoBERT is pre-norm."""
+    return _post(self, x, _mixer(self, rotation, packed, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def always_pre(self, x, rotation, packed=None, need_weights=False):
+    """norm_position is not read: the norms stand before the branches where "post" is asked for."""
+    return _pre(self, x, _mixer(self, rotation, packed, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def branch_normed(self, x, rotation, packed=None, need_weights=False):
+    """In the post form the norm is taken of the branch alone, and not of the sum."""
+    if not _is_post(self):
+        return _pre(self, x, _mixer(self, rotation, packed, need_weights))
+    mixed, weights = self._mix(x, rotation, packed, need_weights)
+    x = x + self.attention_norm(mixed)
+    return x + self.ffn_norm(self.ffn(x)), weights
+
+
+@mutant("11.3", replaces="forward")
+def stream_of_before(self, x, rotation, packed=None, need_weights=False):
+    """The second branch reads the stream as it was before the first sum, and not after it."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    mixed, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+    return x + mixed + self.ffn(self.ffn_norm(x)), weights
+
+
+@mutant("11.3", replaces="forward")
+def attention_unnormed(self, x, rotation, packed=None, need_weights=False):
+    """Attention reads the stream itself: the norm before it is missing."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    return _pre(self, x, lambda n: self._mix(x, rotation, packed, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def ffn_unnormed(self, x, rotation, packed=None, need_weights=False):
+    """The feed-forward network reads the stream itself: the norm before it is missing."""
+    mix = _mixer(self, rotation, packed, need_weights)
+    return _post(self, x, mix) if _is_post(self) else _pre(self, x, mix, nn.Identity())
+
+
+@mutant("11.3", replaces="forward")
+def same_norm_twice(self, x, rotation, packed=None, need_weights=False):
+    """attention_norm stands before both branches; each has scales of its own."""
+    mix = _mixer(self, rotation, packed, need_weights)
+    return _post(self, x, mix) if _is_post(self) else _pre(self, x, mix, self.attention_norm)
+
+
+@mutant("11.3", replaces="forward")
+def norms_swapped(self, x, rotation, packed=None, need_weights=False):
+    """ffn_norm stands before attention, and attention_norm before the feed-forward network."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    mixed, weights = self._mix(self.ffn_norm(x), rotation, packed, need_weights)
+    x = x + mixed
+    return x + self.ffn(self.attention_norm(x)), weights
+
+
+@mutant("11.3", replaces="forward")
+def attention_replaces(self, x, rotation, packed=None, need_weights=False):
+    """What attention gives takes the place of the stream: the first sum is missing."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    x, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+    return x + self.ffn(self.ffn_norm(x)), weights
+
+
+@mutant("11.3", replaces="forward")
+def ffn_replaces(self, x, rotation, packed=None, need_weights=False):
+    """What ffn gives takes the place of the stream: the second sum is missing."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    mixed, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+    return self.ffn(self.ffn_norm(x + mixed)), weights
+
+
+@mutant("11.3", replaces="forward")
+def normed_stream_kept(self, x, rotation, packed=None, need_weights=False):
+    """Each branch is added to its normed input: the stream itself is rescaled at each norm."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    x = self.attention_norm(x)
+    mixed, weights = self._mix(x, rotation, packed, need_weights)
+    x = self.ffn_norm(x + mixed)
+    return x + self.ffn(x), weights
+
+
+@mutant("11.3", replaces="forward")
+def values_turned(self, x, rotation, packed=None, need_weights=False):
+    """Values are rotated too; RoPE is for queries and keys, which meet in products."""
+
+    def mix(normal):
+        q, k, v = split_qkv(self.qkv(normal), self.heads)
+        if rotation is not None:
+            q, k, v = (rotate_pairs(each, *rotation) for each in (q, k, v))
+        mixed, weights = eager(q, k, v, packed, self.window, causal=False)
+        return self.wo(mixed.flatten(2)), weights if need_weights else None
+
+    return _right(self, x, mix)
+
+
+@mutant("11.3", replaces="forward")
+def rotation_dropped(self, x, rotation, packed=None, need_weights=False):
+    """The rotation is not handed on: no token knows where another stands."""
+    return _right(self, x, _mixer(self, None, packed, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def packed_dropped(self, x, rotation, packed=None, need_weights=False):
+    """packed is not handed on: texts that share a row see each other."""
+    return _right(self, x, _mixer(self, rotation, None, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def weights_dropped(self, x, rotation, packed=None, need_weights=False):
+    """None comes back where the weights were asked for."""
+    return _right(self, x, _mixer(self, rotation, packed, need_weights))[0], None
+
+
+@mutant("11.3", replaces="forward")
+def weights_always(self, x, rotation, packed=None, need_weights=False):
+    """The weights are computed and returned unasked: every score is written out, at every layer."""
+    return _right(self, x, _mixer(self, rotation, packed, True))
+
+
+@mutant("11.3", replaces="forward")
+def stream_alone(self, x, rotation, packed=None, need_weights=False):
+    """The stream comes back alone; the caller unpacks two things."""
+    return _right(self, x, _mixer(self, rotation, packed, need_weights))[0]
+
+
+@mutant("11.3", replaces="forward")
+def added_in_place(self, x, rotation, packed=None, need_weights=False):
+    """The sums are written into x, which the caller may have kept as a hidden state."""
+    if _is_post(self):
+        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    mixed, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+    x += mixed
+    x += self.ffn(self.ffn_norm(x))
+    return x, weights
+
+
+@mutant("11.3", replaces="forward")
+def ffn_cut_off(self, x, rotation, packed=None, need_weights=False):
+    """The second branch reads a detached stream: no gradient comes back through it."""
+    mix = _mixer(self, rotation, packed, need_weights)
+    if _is_post(self):
+        return _post(self, x, mix)
+    return _pre(self, x, mix, lambda stream: self.ffn_norm(stream.detach()))
+
+
+def _sum_up(config, **parts):
+    """The dictionary of counts from its smallest parts."""
+    layer = parts["qkv"] + parts["wo"] + parts["ffn"] + parts["norms"]
+    layers = config.num_hidden_layers * layer
+    encoder = parts["embedding"] + parts["positions"] + layers + parts["final_norm"]
+    sums = {"layer": layer, "layers": layers, "encoder": encoder}
+    return {**parts, **sums, "total": encoder + parts["decoder"]}
+
+
+def _parts(config):
+    """The smallest parts, counted right."""
+    width, heads = config.hidden_size, config.num_attention_heads * config.head_dim
+    swiglu = 3 * width * config.swiglu_size
+    norm = width if config.norm_type == "rms_norm" else 2 * width
+    return {
+        "embedding": config.vocab_size * width,
+        "positions": config.max_length * width * (config.position_embedding_type == "absolute"),
+        "qkv": 3 * width * heads,
+        "wo": width * heads,
+        "ffn": swiglu if config.hidden_act == "swiglu" else 2 * width * config.intermediate_size,
+        "norms": 2 * norm,
+        "final_norm": norm * (config.norm_position == "pre"),
+        "decoder": (width + 1) * config.vocab_size,
+    }
+
+
+@mutant("11.4", replaces="count_parameters")
+def biases_counted(config):
+    """Every linear map gets a bias; in NeoBERT the decoder alone has one."""
+    parts, width = _parts(config), config.hidden_size
+    parts["qkv"] += 3 * config.num_attention_heads * config.head_dim
+    parts["wo"] += width
+    gated = config.hidden_act == "swiglu"
+    parts["ffn"] += width + (2 * config.swiglu_size if gated else config.intermediate_size)
+    return _sum_up(config, **parts)
+
+
+@mutant("11.4", replaces="count_parameters")
+def one_of_three(config):
+    """qkv is counted as one matrix of a query's size; it holds query, key and value."""
+    parts = _parts(config)
+    return _sum_up(config, **parts | {"qkv": parts["wo"]})
+
+
+@mutant("11.4", replaces="count_parameters")
+def two_thirds_ignored(config):
+    """SwiGLU's matrices are taken to be intermediate_size wide; they are two thirds of it."""
+    parts = _parts(config)
+    if config.hidden_act == "swiglu":
+        parts["ffn"] = 3 * config.hidden_size * config.intermediate_size
+    return _sum_up(config, **parts)
+
+
+@mutant("11.4", replaces="count_parameters")
+def not_rounded_up(config):
+    """Two thirds of intermediate_size are taken as they are, not rounded up to a multiple of 8."""
+    parts = _parts(config)
+    if config.hidden_act == "swiglu":
+        parts["ffn"] = 3 * config.hidden_size * (2 * config.intermediate_size // 3)
+    return _sum_up(config, **parts)
+
+
+@mutant("11.4", replaces="count_parameters")
+def two_thirds_as_float(config):
+    """Two thirds are computed with a single /, and the counts become floats."""
+    parts = _parts(config)
+    if config.hidden_act == "swiglu":
+        parts["ffn"] = 3 * config.hidden_size * (2 * config.intermediate_size / 3)
+    return _sum_up(config, **parts)
+
+
+@mutant("11.4", replaces="count_parameters")
+def gate_or_value(config):
+    """SwiGLU gets two matrices: gate and value are one each, and w12 holds both."""
+    parts = _parts(config)
+    if config.hidden_act == "swiglu":
+        parts["ffn"] = 2 * config.hidden_size * config.swiglu_size
+    return _sum_up(config, **parts)
+
+
+@mutant("11.4", replaces="count_parameters")
+def always_swiglu(config):
+    """hidden_act is not read: a network with GELU is counted as one with SwiGLU."""
+    return _sum_up(config, **_parts(config) | {"ffn": 3 * config.hidden_size * config.swiglu_size})
+
+
+@mutant("11.4", replaces="count_parameters")
+def one_norm_a_layer(config):
+    """One norm is counted a layer; there is one for each branch."""
+    parts = _parts(config)
+    return _sum_up(config, **parts | {"norms": parts["norms"] // 2})
+
+
+@mutant("11.4", replaces="count_parameters")
+def no_shifts(config):
+    """LayerNorm's shifts are missing: it has a bias besides its scales."""
+    parts = _parts(config)
+    if config.norm_type == "layer_norm":
+        parts["norms"] //= 2
+        parts["final_norm"] //= 2
+    return _sum_up(config, **parts)
+
+
+@mutant("11.4", replaces="count_parameters")
+def final_norm_forgotten(config):
+    """The norm after the last layer is not counted."""
+    return _sum_up(config, **_parts(config) | {"final_norm": 0})
+
+
+@mutant("11.4", replaces="count_parameters")
+def final_norm_always(config):
+    """A norm is counted after the last post-norm block, which ends with one already."""
+    parts = _parts(config)
+    return _sum_up(config, **parts | {"final_norm": parts["norms"] // 2})
+
+
+@mutant("11.4", replaces="count_parameters")
+def positions_with_rope(config):
+    """A table of positions is counted with RoPE too, which computes its angles and stores none."""
+    return _sum_up(config, **_parts(config) | {"positions": config.max_length * config.hidden_size})
+
+
+@mutant("11.4", replaces="count_parameters")
+def positions_never(config):
+    """The learned table of positions is never counted."""
+    return _sum_up(config, **_parts(config) | {"positions": 0})
+
+
+@mutant("11.4", replaces="count_parameters")
+def heads_fill_the_width(config):
+    """The heads are taken to be D wide together; head_dim may be given, and is not read."""
+    square = config.hidden_size**2
+    return _sum_up(config, **_parts(config) | {"qkv": 3 * square, "wo": square})
+
+
+@mutant("11.4", replaces="count_parameters")
+def tied_decoder(config):
+    """The decoder's matrix is taken to be the embedding's; in NeoBERT it is another."""
+    return _sum_up(config, **_parts(config) | {"decoder": config.vocab_size})
+
+
+@mutant("11.4", replaces="count_parameters")
+def decoder_without_bias(config):
+    """The decoder's bias is left out, the only one in the published model."""
+    parts = _parts(config)
+    return _sum_up(config, **parts | {"decoder": parts["embedding"]})
+
+
+@mutant("11.4", replaces="count_parameters")
+def one_layer(config):
+    """layers is one layer, not all of them."""
+    right = _sum_up(config, **_parts(config))
+    less = right["layers"] - right["layer"]
+    right["layers"] -= less
+    right["encoder"] -= less
+    right["total"] -= less
+    return right
+
+
+@mutant("11.4", replaces="count_parameters")
+def parts_twice(config):
+    """The encoder adds up all entries so far: a layer's parts count again, and the layer again."""
+    right = _sum_up(config, **_parts(config))
+    twice = 2 * right["layer"]
+    return right | {"encoder": right["encoder"] + twice, "total": right["total"] + twice}
+
+
+@mutant("11.4", replaces="count_parameters")
+def total_without_decoder(config):
+    """The total is the encoder's: the decoder is not added."""
+    right = _sum_up(config, **_parts(config))
+    return right | {"total": right["encoder"]}
+
+
+@mutant("11.4", replaces="count_parameters")
+def only_the_total(config):
+    """The total comes back alone, under its key."""
+    return {"total": _sum_up(config, **_parts(config))["total"]}
+
+
+@mutant("11.4", replaces="count_parameters")
+def config_overwritten(config):
+    """intermediate_size is overwritten with two thirds of it, in the caller's configuration."""
+    parts = _parts(config)
+    if config.hidden_act == "swiglu":
+        config.intermediate_size = config.swiglu_size
+    return _sum_up(config, **parts)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from groundup.neobert.configuration import NeoBERTConfig
+from groundup.neobert.count import count_parameters
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 
 exact = {"rtol": 1e-10, "atol": 1e-10}
@@ -294,3 +295,20 @@ def test_packs_with_windows_equal_their_texts(engine):
     net.set_attn_implementation(engine)
     together = net(torch.cat(own)[None], cu_seqlens=torch.tensor([0, 5, 6, 15])).logits[0]
     torch.testing.assert_close(together, apart, **exact)
+
+
+def test_tied_embeddings_are_one_table(tmp_path):
+    torch.manual_seed(0)
+    shape = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "vocab_size": 30}
+    config = NeoBERTConfig(**shape, intermediate_size=24, tie_word_embeddings=True)
+    tied = NeoBERTForMaskedLM(config)
+    assert tied.decoder.weight is tied.model.encoder.weight
+    count = sum(parameter.numel() for parameter in tied.parameters())
+    assert count == count_parameters(config)["total"] - 30 * 16
+    tied.save_pretrained(tmp_path)
+    again = NeoBERTForMaskedLM.from_pretrained(tmp_path)
+    assert again.decoder.weight is again.model.encoder.weight
+    ids = torch.arange(5)[None]
+    assert torch.equal(tied.eval()(ids).logits, again.eval()(ids).logits)
+    apart = NeoBERTForMaskedLM(NeoBERTConfig(**shape))
+    assert apart.decoder.weight is not apart.model.encoder.weight

@@ -90,7 +90,11 @@ class NeoBERTLayer(nn.Module):
         packed: Packed | None = None,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Run the block.
+        """Run the block: two branches, each of which is added to the residual stream.
+
+        Its parts are attention_norm, ffn_norm and ffn, and _mix(x, rotation, packed, need_weights),
+        which is attention from qkv to wo and gives (B, T, D) and the weights. norm_position in
+        self.config says whether norms stand before the branches or after the sums.
 
         Args:
             x: (B, T, D).

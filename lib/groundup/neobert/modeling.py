@@ -247,7 +247,13 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
 
 
 class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
-    """The encoder with a linear map to the vocabulary; embedding and decoder are not tied."""
+    """The encoder with a linear map to the vocabulary.
+
+    Its matrix is a table of its own, as published; with ``config.tie_word_embeddings`` it is the
+    embedding's.
+    """
+
+    _tied_weights_keys = {"decoder.weight": "model.encoder.weight"}  # noqa: RUF012
 
     def __init__(self, config: NeoBERTConfig) -> None:
         super().__init__(config)

@@ -1,0 +1,36 @@
+# Stub 32c24768de78: yours to edit. It is never written over unasked.
+"""Exercise 11.3, A block, assembled.
+
+Write the body of ``forward``, then run
+``groundup check 11.3``.
+"""
+
+from torch import Tensor
+
+from groundup.neobert.layout import Packed
+
+
+def forward(
+    self,
+    x: Tensor,
+    rotation: tuple[Tensor, Tensor] | None,
+    packed: Packed | None = None,
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Run the block: two branches, each of which is added to the residual stream.
+
+    Its parts are attention_norm, ffn_norm and ffn, and _mix(x, rotation, packed, need_weights),
+    which is attention from qkv to wo and gives (B, T, D) and the weights. norm_position in
+    self.config says whether norms stand before the branches or after the sums.
+
+    Args:
+        x: (B, T, D).
+        rotation: cos and sin, (T, K/2) each, of the tokens' positions. None: no rotation.
+        packed: sequences of unequal length lie end to end in a batch of one.
+        need_weights: mix by the written formula, and return its weights.
+
+    Returns:
+        (B, T, D); and the attention weights, (B, H, T, T), or in rows of their own (S, H, M, M)
+        for a pack of S sequences up to M long, or None.
+    """
+    raise NotImplementedError("11.3")
