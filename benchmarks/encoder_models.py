@@ -133,7 +133,7 @@ class Products(nn.Module):
         self.size = size
         self.embedding = nn.Embedding(size.vocabulary, size.width)
         shapes = ((size.width, 3 * size.width), (size.width, size.width))
-        shapes += ((size.width, 2 * size.gated), (size.gated, size.width))
+        shapes += 2 * ((size.width, size.gated),) + ((size.gated, size.width),)
         self.maps = nn.ModuleList(
             nn.ModuleList(nn.Linear(*shape, bias=False) for shape in shapes)
             for _ in range(size.layers)
@@ -141,10 +141,11 @@ class Products(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         x: Tensor = self.embedding(input_ids)
-        for qkv, wo, w12, w3 in self.maps:  # type: ignore[misc]
+        for qkv, wo, w1, w2, w3 in self.maps:  # type: ignore[misc]
             q, k, v = qkv(x).unflatten(2, (3, self.size.heads, -1)).permute(2, 0, 3, 1, 4)
             x = wo(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-            x = w3(w12(x)[..., : self.size.gated])
+            gate, value = w1(x), w2(x)
+            x = w3(gate + value)  # the one sum, so that both maps have a gradient
         return x
 
 

@@ -629,9 +629,10 @@ assert torch.allclose(by_hand, as_a_pack(), atol=1e-5)
 # |:--|:--|:--|
 # | `eager` | the textbook form, all weights in memory | everywhere; shows the weights |
 # | `sdpa` | torch's `scaled_dot_product_attention` | everywhere, every precision |
-# | `varlen` | torch's own kernel for packs | NVIDIA GPU, 16 bits |
+# | `tiled` | the tiles of this chapter, in torch | everywhere; to be read, not for speed |
+# | `varlen` | torch's own kernel for packs | NVIDIA GPU, 16 bits, torch 2.12 or newer |
 # | `flash_attention_2` | the flash-attn package | NVIDIA GPU, 16 bits, to be installed |
-# | `flex_attention` | torch's compiler makes a kernel for any mask | everywhere; compiled on a GPU |
+# | `flex_attention` | torch's compiler makes a kernel for any mask | everywhere; compiled on a GPU, and there alone with gradients |
 #
 # Asked for `auto`, it chooses once for each kind of input. An engine that is asked for by name and can't run
 # is an error that says why; nothing is replaced in silence.
