@@ -1,6 +1,8 @@
 """The ladder's page shows the very cells that the tests hold to their limits."""
 
-from groundup.course.ladder_page import ladder_page
+import pytest
+
+from groundup.course.ladder_page import ladder_page, scientific
 from groundup.neobert.ladder import FORMS, ladder
 
 
@@ -13,5 +15,12 @@ def test_every_cell_is_on_the_page():
     for cell in ladder():
         row, column = cell.forms
         shown = rows[row].split("|")[2:-1][columns.index(column)].strip()
-        assert float(shown) == float(f"{cell.error:.0e}")
-    assert "1e-05 where one is in float32, 5e-02 in bfloat16" in page
+        assert shown == scientific(cell.error)
+    assert "10⁻⁵ where one is in float32, 5·10⁻² in bfloat16" in page
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(9.4e-16, "9·10⁻¹⁶"), (1e-10, "10⁻¹⁰"), (0.96e-2, "10⁻²"), (37.0, "4·10¹")]
+)
+def test_scientific(number: float, text: str):
+    assert scientific(number) == text

@@ -10,7 +10,7 @@ three texts of up to 100 tokens.
 A cell holds the largest relative error (the norm of the difference over the norm of the values)
 of two forms, over the output, the gradient of the input and the gradients of all weights. It was
 computed when this page was made. The tests compute every cell too, and hold it to a limit: 10⁻¹⁰
-where both are in float64, {single:.0e} where one is in float32, {half:.0e} in bfloat16.
+where both are in float64, {single} where one is in float32, {half} in bfloat16.
 """
 
 _WHY = """
@@ -30,9 +30,15 @@ def ladder_page() -> str:
     names = [form.name for form in FORMS]
     lines = ["| | " + " | ".join(names[:-1]) + " |", "|:--|" + "--:|" * (len(names) - 1)]
     for i, name in enumerate(names[1:], 1):
-        cells = [f"{errors[name, other]:.0e}" for other in names[:i]]
+        cells = [scientific(errors[name, other]) for other in names[:i]]
         cells += [""] * (len(names) - 1 - i)
         lines.append(f"| **{name}** | {' | '.join(cells)} |")
-    limits = {form.limit for form in FORMS}
-    single, half = sorted(limits)[1:]
+    single, half = map(scientific, sorted({form.limit for form in FORMS})[1:])
     return "\n".join([_INTRODUCTION.format(single=single, half=half), *lines, _WHY])
+
+
+def scientific(number: float) -> str:
+    """A number with one digit, as in 9·10⁻¹⁶; a 1 is left out in front of a power."""
+    digit, power = f"{number:.0e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if digit == "1" else f"{digit}·10{raised}"
