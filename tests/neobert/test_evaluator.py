@@ -16,9 +16,10 @@ from groundup.lab.records import Record, query
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.decoder import NeoDecoderForCausalLM
 from groundup.neobert.decoder_configuration import NeoDecoderConfig
-from groundup.neobert.evaluator import Evaluator, write
+from groundup.neobert.evaluator import Evaluator
 from groundup.neobert.modeling import NeoBERTForMaskedLM
 from groundup.neobert.tokenizer import train_tokenizer
+from groundup.neobert.writing import write
 
 TEXTS = [
     "The cat sat on the mat.",

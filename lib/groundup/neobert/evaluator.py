@@ -1,4 +1,4 @@
-"""How surprised a language model is by texts, and what it writes itself."""
+"""How surprised a language model is by texts."""
 
 import math
 from collections import Counter, defaultdict
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from groundup.neobert.masking import IGNORE
+from groundup.neobert.writing import write
 
 if TYPE_CHECKING:
     import pandas
@@ -310,63 +311,6 @@ def _windows(
         if end == length:
             return
         begin, first = begin + stride, stop
-
-
-def write(
-    model: Any,
-    tokenizer: "PreTrainedTokenizerBase",
-    prompts: Sequence[str],
-    *,
-    seed: int | None = None,
-    **settings: Any,
-) -> list[str]:
-    """Continue some texts, side by side, with any causal language model of transformers.
-
-    Args:
-        model: has ``generate``.
-        tokenizer: its special tokens in front of a prompt are kept, those behind it are left out:
-            an end token there would say that there is nothing to add.
-        prompts: at least one.
-        seed: of the draws, with ``do_sample=True``; torch's own generators are left as they were.
-        settings: of ``generate``: ``max_new_tokens``, ``do_sample``, ``num_beams``, ….
-
-    Returns:
-        What was written after each prompt, special tokens left out; so many texts for each prompt
-        as ``num_return_sequences`` says.
-
-    Raises:
-        ValueError: there is no prompt, or one has no token.
-    """
-    rows = [_prompt(tokenizer, prompt) for prompt in prompts]
-    if not rows or not all(rows):
-        raise ValueError(f"writing needs prompts of at least one token: got {list(prompts)}")
-    longest = max(map(len, rows))
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    device = model.device
-    settings = {"pad_token_id": pad, **settings}
-    training = model.training
-    model.eval()
-    try:
-        with torch.random.fork_rng(
-            [device] if device.type == "cuda" else [], enabled=seed is not None
-        ):
-            if seed is not None:
-                torch.manual_seed(seed)
-            written = model.generate(ids.to(device), attention_mask=mask.to(device), **settings)
-    finally:
-        model.train(training)
-    texts: list[str] = tokenizer.batch_decode(written[:, longest:], skip_special_tokens=True)
-    return texts
-
-
-def _prompt(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """The ids of a text, without special tokens behind it; of an empty text the first of them."""
-    made = tokenizer(text, return_special_tokens_mask=True)
-    ordinary = [i for i, special in enumerate(made["special_tokens_mask"]) if not special]
-    ids: list[int] = made["input_ids"][: ordinary[-1] + 1 if ordinary else 1]
-    return ids
 
 
 def _exp(loss: float) -> float:
