@@ -107,3 +107,10 @@ def test_random_generators_are_put_back() -> None:
     first = np.random.rand(), torch.rand(1).item()  # noqa: NPY002
     restore()
     assert (np.random.rand(), torch.rand(1).item()) == first  # noqa: NPY002
+
+
+def test_a_parameter_is_a_tensor() -> None:
+    torch = pytest.importorskip("torch")
+    parameter = torch.nn.Parameter(torch.ones(3))
+    assert not any(f.text for f in compare(parameter, duplicate(parameter)))
+    assert any(f.text for f in compare(parameter, np.ones(3, dtype=np.float32)))

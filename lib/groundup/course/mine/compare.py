@@ -139,6 +139,7 @@ def _is_scalar_array(value: Any) -> bool:
 
 def _name(value: Any) -> str:
     names = {"ndarray": "a NumPy array", "Tensor": "a torch tensor", "NoneType": "None"}
+    names["Parameter"] = names["Tensor"]  # a copy of a parameter is none
     kind = type(value).__name__
     return names.get(kind, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}")
 
