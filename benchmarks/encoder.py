@@ -51,6 +51,7 @@ from encoder_models import (
     ragged,
     uniform,
 )
+from processor import processor_name
 from torch import Tensor, nn
 
 from groundup.lab.files import write_json
@@ -264,7 +265,7 @@ def in_a_child(*arguments: Any) -> Any:
 
 def machine(device: str) -> dict[str, Any]:
     """Whatever the figures depend on."""
-    name = torch.cuda.get_device_name() if device == "cuda" else _cpu()
+    name = torch.cuda.get_device_name() if device == "cuda" else processor_name()
     return {
         "device": name,
         "cores": os.cpu_count(),
@@ -275,15 +276,6 @@ def machine(device: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def show(title: str, part: dict[str, Any]) -> None:

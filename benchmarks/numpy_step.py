@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy_step_variants import EAGER, FAST, FLOOR, PLAIN, variants
+from processor import processor_name
 
 from groundup.lab.files import write_json
 
@@ -113,7 +114,7 @@ def machine() -> dict[str, Any]:
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     facts = {
-        "cpu": _cpu(),
+        "cpu": processor_name(),
         "cores": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
@@ -135,15 +136,6 @@ def machine() -> dict[str, Any]:
 
         facts["jax"] = jax.__version__
     return facts
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def child(task: str, threads: int, *arguments: Any) -> Any:

@@ -655,8 +655,9 @@ assert scores["all"] > 0.5
 
 # %% [markdown]
 # This is a taste of a few seconds. The whole training takes 10,000 steps of a narrower decoder and
-# about two minutes (`groundup digits train --two-digit`). Over five seeds it was then right on 4,987 of 5,000 questions
-# it had never seen; [the results](../digits.md) stand on a page of their own. Note what the writer must do: say the tens of a maximum before its ones, although all
+# about two minutes (`groundup digits train --two-digit`). How often it is then right on questions it
+# has never seen, over five seeds, stands [on a page of its own](../digits.md). Note what the writer
+# must do: say the tens of a maximum before its ones, although all
 # it reads are single digits.
 #
 # ## Breaking it: a mask that is off by one

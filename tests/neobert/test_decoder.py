@@ -16,7 +16,7 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, StaticCach
 from groundup.neobert.attention import split_qkv
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.decoder import NeoDecoderForCausalLM, NeoDecoderModel, next_tokens
-from groundup.neobert.decoder_cache import split_groups
+from groundup.neobert.decoder_block import split_groups
 from groundup.neobert.decoder_configuration import NeoDecoderConfig
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.neobert.rope_layout import pairs_to_halves

@@ -50,6 +50,16 @@ def test_equal_to_the_plain_functions(batch, length, heads, half, tokens_first, 
     torch.testing.assert_close(mine, other, rtol=1e-14, atol=1e-14)
 
 
+def test_derivatives_first_and_second():
+    qkv, tables = draw(batch=1, length=2, heads=1)
+
+    def run(qkv):
+        return split_rotated(qkv, 1, *tables)
+
+    assert torch.autograd.gradcheck(run, qkv)
+    assert torch.autograd.gradgradcheck(run, qkv)
+
+
 def test_gradients_that_lie_anyhow_are_read():
     qkv, tables = draw()
     ours, plain = split_rotated(qkv, 3, *tables), plainly(qkv, 3, *tables)

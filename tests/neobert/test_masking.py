@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.neobert.configuration import NeoBERTConfig
+from groundup.neobert.losses import IGNORE
 from groundup.neobert.masking import (
-    IGNORE,
     MaskedText,
     begin_at_frequencies,
     log_frequencies,

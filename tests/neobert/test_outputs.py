@@ -7,7 +7,8 @@ from torch import Tensor
 from groundup.neobert.attention import split_qkv
 from groundup.neobert.block import NeoBERTLayer
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.modeling import NeoBERTForMaskedLM, token_loss
+from groundup.neobert.losses import token_loss
+from groundup.neobert.modeling import NeoBERTForMaskedLM
 from groundup.neobert.rope import rope_tables, rotate_pairs
 
 exact = {"rtol": 1e-12, "atol": 1e-12}

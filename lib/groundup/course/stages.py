@@ -19,8 +19,8 @@ from groundup.lab.files import read_json, write_json
 from groundup.lab.launch import torchrun
 from groundup.lab.loop import LoopConfig, Step, fit
 from groundup.neobert.configuration import NeoBERTConfig
+from groundup.neobert.losses import IGNORE
 from groundup.neobert.masking import (
-    IGNORE,
     MaskedText,
     begin_at_frequencies,
     log_frequencies,

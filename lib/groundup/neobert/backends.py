@@ -84,15 +84,15 @@ def sdpa(
     padded: there the lengths are not known as numbers.
     """
     if packed is None:
-        return _sdpa(q, k, v, window, causal)
+        return call_sdpa(q, k, v, window, causal)
     known = q.device.type == "cpu" and not torch.compiler.is_compiling()
     if known and _wasted(packed) * q.shape[1] * q.shape[3] > _CALL:
         # split, not slices: the gradient is then put together once, not once for each sequence.
         split = (each.split(packed.lengths, dim=2) for each in (q, k, v))
-        mixed = [_sdpa(*qkv, window, causal) for qkv in zip(*split, strict=True)]  # type: ignore[call-arg]
+        mixed = [call_sdpa(*qkv, window, causal) for qkv in zip(*split, strict=True)]  # type: ignore[call-arg]
         return torch.cat(mixed, dim=1)
     q, k, v = _rows(packed, q, k, v)
-    rows = _sdpa(q, k, v, window, causal, packed.mask[:, None, None, :])
+    rows = call_sdpa(q, k, v, window, causal, packed.mask[:, None, None, :])
     return rows.flatten(0, 1)[packed.places][None]
 
 
@@ -238,7 +238,7 @@ def _has_varlen() -> bool:
     return {"window_size", "enable_gqa"} <= signature(varlen_attn).parameters.keys()
 
 
-def _sdpa(
+def call_sdpa(
     q: Tensor, k: Tensor, v: Tensor, window: int | None, causal: bool, real: Tensor | None = None
 ) -> Tensor:
     """(B, T, H, K). A mask rules out the fastest kernel: there is one only where it is needed."""

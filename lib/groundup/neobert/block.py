@@ -57,14 +57,22 @@ def rotation(
 
     Args:
         config: of the model.
-        positions: (T,) the place of each token in its own sequence.
+        positions: (T,) the place of each token in its own sequence; or (B, T) where rows differ.
         dtype: of the residual stream.
+
+    Returns:
+        cos and sin, each (T, K/2), or (B, 1, T, K/2).
     """
     if config.position_embedding_type != "rotary":
         return None
     assert config.head_dim is not None
     precise = positions.to(torch.promote_types(dtype, torch.float32))
-    return rope_tables(precise, config.head_dim, config.rope_theta, config.rope_scale)
+    flat = precise.flatten()
+    cos, sin = rope_tables(flat, config.head_dim, config.rope_theta, config.rope_scale)
+    if positions.dim() == 1:
+        return cos, sin
+    shape = (len(positions), 1, positions.shape[1], -1)
+    return cos.view(shape), sin.view(shape)
 
 
 class NeoBERTLayer(nn.Module):
@@ -78,7 +86,7 @@ class NeoBERTLayer(nn.Module):
         self.window = config.window(index)
         inner = self.heads * config.head_dim
         self.attention_norm = make_norm(config)
-        self.qkv = nn.Linear(config.hidden_size, 3 * inner, bias=False)
+        self.qkv = nn.Linear(config.hidden_size, config.qkv_size, bias=False)
         self.wo = BranchOutput(inner, config.hidden_size, bias=False)
         self.ffn_norm = make_norm(config)
         self.ffn: nn.Module = SwiGLU(config) if config.hidden_act == "swiglu" else GELU(config)

@@ -11,7 +11,8 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration import NeoBERTConfig
 from .layout import as_bool
-from .modeling import NeoBERTModel, NeoBERTPreTrainedModel, token_loss
+from .losses import token_loss
+from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
 
 _NUMBERS = ("regression", "multi_label_classification")
 """The problem types whose labels are compared with logits as numbers."""

@@ -102,6 +102,12 @@ class NeoBERTConfig(PreTrainedConfig):
         """F, the hidden width of the feed-forward network with SwiGLU."""
         return -(-int(2 * self.intermediate_size / 3) // 8) * 8
 
+    @property
+    def qkv_size(self) -> int:
+        """The width of the fused projection: a query, a key and a value for each head."""
+        assert self.head_dim is not None
+        return 3 * self.num_attention_heads * self.head_dim
+
     def window(self, layer: int) -> int | None:
         """How many tokens to each side a layer sees; None where it sees everything."""
         if self.local_attention is None or layer % self.global_attn_every_n_layers == 0:

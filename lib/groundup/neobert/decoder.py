@@ -9,22 +9,18 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationMixin, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
-from .block import make_norm, rotation
-from .decoder_cache import NeoDecoderLayer, lay_out
+from .decoder_block import NeoDecoderLayer
 from .decoder_configuration import NeoDecoderConfig
-from .layout import as_bool, square
+from .layout import Reading, as_bool, lay_out
+from .losses import IGNORE, token_loss
 from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
-
-IGNORE = -100
-"""A label that asks for nothing."""
 
 
 class NeoDecoderPreTrainedModel(NeoBERTPreTrainedModel):
@@ -35,34 +31,13 @@ class NeoDecoderPreTrainedModel(NeoBERTPreTrainedModel):
     _no_split_modules = ["NeoDecoderLayer"]  # noqa: RUF012 (transformers' own form)
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
 
-    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """Save the weights, the configuration and this code, as transformers does.
-
-        transformers notes the saved class alone in ``auto_map``; AutoModel must find the decoder
-        without its head in the directory of either class.
-        """
-        module = NeoDecoderModel.__module__.rsplit(".", 1)[-1]
-        self.config.auto_map = {"AutoModel": f"{module}.{NeoDecoderModel.__name__}"}
-        PreTrainedModel.save_pretrained(self, *args, **kwargs)
-
 
 class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
     """The decoder: token ids to one vector a token, which depends on no later token."""
 
     config: NeoDecoderConfig
 
-    def __init__(self, config: NeoDecoderConfig) -> None:
-        NeoBERTPreTrainedModel.__init__(self, config)  # an encoder's layers would be built in vain
-        self.encoder = nn.Embedding(config.vocab_size, config.hidden_size)
-        if config.position_embedding_type == "absolute":
-            self.positions = nn.Embedding(config.max_length, config.hidden_size)
-        self.transformer_encoder = nn.ModuleList(
-            NeoDecoderLayer(config, index) for index in range(config.num_hidden_layers)
-        )
-        final = config.norm_position == "pre"
-        self.layer_norm = make_norm(config) if final else nn.Identity()
-        self.gradient_checkpointing = False
-        self.post_init()
+    layer_class = NeoDecoderLayer
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(  # type: ignore[override]
@@ -110,48 +85,28 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
                 does not fit, or two arguments exclude each other.
         """
         ids, embedded = self._inputs(input_ids, inputs_embeds)
-        shape = (embedded if ids is None else ids).shape[:2]  # type: ignore[union-attr]
-        config = self.config
-        if output_hidden_states is None:
-            output_hidden_states = config.output_hidden_states
-        if output_attentions is None:
-            output_attentions = config.output_attentions
+        given = embedded if ids is None else ids
+        assert given is not None
+        shape, device = given.shape[:2], given.device
+        wanted = self._wanted(output_hidden_states, output_attentions)
         cache = self._cache(past_key_values, use_cache)
-        reading = lay_out(
-            shape, attention_mask, cache, cu_seqlens, max_seqlen, config.max_length, self.device
-        )
-        packed, places, real = reading.packed, reading.places, reading.real
-        if output_attentions and real is not None:
+        longest = self.config.max_length
+        reading = lay_out(shape, attention_mask, cache, cu_seqlens, max_seqlen, longest, device)
+        real = reading.real
+        if wanted[1] and real is not None:
             raise ValueError("output_attentions with padding goes without a cache: use_cache=False")
-
-        if places is not None:
-            ids = None if ids is None else ids.flatten()[places][None]
-            embedded = None if embedded is None else embedded.flatten(0, 1)[places][None]
-        x = self.encoder(ids) if embedded is None else embedded  # (B, T, D), or (1, N, D) packed
-        if config.position_embedding_type == "absolute":
-            x = x + self.positions(reading.positions)
-        tables = rotation(config, reading.positions.flatten(), x.dtype)
-        if tables is not None and real is not None:  # rows differ in their positions
-            cos, sin = (each.view(shape[0], 1, shape[1], -1) for each in tables)
-            tables = cos, sin
-
-        states: list[Tensor] = []
-        attentions: list[Tensor | None] = []
-        for layer in self.transformer_encoder:
-            if output_hidden_states:
-                states.append(self._padded(x, places, shape))
-            x, weights = self._run(layer, x, tables, reading, output_attentions)  # type: ignore[arg-type]
-            if output_attentions:
-                attentions.append(square(weights, packed, places, shape))
-        x = self._padded(self.layer_norm(x), places, shape)
+        x, states, attentions = self._read(ids, embedded, shape, reading, *wanted)
         if real is not None:
             x = x.masked_fill(~real[:, -shape[1] :, None], 0.0)
         return BaseModelOutputWithPast(
             last_hidden_state=x,
             past_key_values=cache,
-            hidden_states=(*states, x) if output_hidden_states else None,
-            attentions=tuple(attentions) if output_attentions else None,  # type: ignore[arg-type]
+            hidden_states=(*states, x) if wanted[0] else None,
+            attentions=attentions if wanted[1] else None,
         )
+
+    def _to_layers(self, reading: Reading) -> Reading:
+        return reading
 
     def _cache(self, given: Cache | None, use: bool | None) -> Cache | None:
         """The cache to read and fill, checked."""
@@ -264,13 +219,7 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
             hidden = hidden[:, -logits_to_keep:]
         logits = self.lm_head(hidden)
         if targets is not None:
-            precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            total = F.cross_entropy(
-                precise.flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-            )
-            if num_items_in_batch is None:
-                num_items_in_batch = (targets != IGNORE).sum().clamp(min=1)
-            loss = total / num_items_in_batch
+            loss = token_loss(logits, targets, num_items_in_batch)
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -330,6 +279,7 @@ def next_tokens(
     return targets
 
 
+NeoDecoderPreTrainedModel.encoder_class = NeoDecoderModel
 NeoDecoderConfig.register_for_auto_class()
 NeoDecoderModel.register_for_auto_class("AutoModel")
 NeoDecoderForCausalLM.register_for_auto_class("AutoModelForCausalLM")

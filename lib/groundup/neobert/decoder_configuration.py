@@ -40,6 +40,13 @@ class NeoDecoderConfig(NeoBERTConfig):
             )
         super().__post_init__(**kwargs)
 
+    @property
+    def qkv_size(self) -> int:
+        """The width of the fused projection: H queries, G keys and G values."""
+        assert self.head_dim is not None
+        assert self.num_key_value_heads is not None
+        return (self.num_attention_heads + 2 * self.num_key_value_heads) * self.head_dim
+
     def window(self, layer: int) -> int | None:
         """How many tokens before its own a layer sees; None where it sees all of them."""
         if self.local_attention is None or layer % self.global_attn_every_n_layers == 0:

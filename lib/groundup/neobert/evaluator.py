@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundup.neobert.masking import IGNORE
+from groundup.neobert.losses import IGNORE
 from groundup.neobert.writing import write
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ they are. ``GROUNDUP_PLAIN=1`` in the environment has them used everywhere.
 """
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .attention import split_qkv
 from .rope import rotate_pairs
@@ -27,6 +27,18 @@ def suits(x: Tensor) -> bool:
 def fuses(x: Tensor) -> bool:
     """Whether a rule for the CPU is used on this tensor."""
     return not PLAIN and suits(x)
+
+
+def blocks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Blocks of the rows of tensors (..., D), small enough to stay in a cache while work goes on.
+
+    Args:
+        size: numbers of the first tensor in a block.
+        tensors: with the same axes in front of the last.
+    """
+    count = max(1, size // tensors[0].shape[-1])
+    rows = (each.reshape(-1, each.shape[-1]).split(count) for each in tensors)
+    return zip(*rows, strict=True)
 
 
 def split_rotated(
@@ -67,11 +79,13 @@ class _SplitRotated(torch.autograd.Function):
         return q, k, parts[:, :, :, 2].transpose(1, 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         dq, dk, dv = (each.transpose(1, 2) for each in grads)  # (B, T, H, K)
-        result = dv.new_empty(*dv.shape[:3], 3, dv.shape[3])
         back = ctx.turn.conj().resolve_conj()[:, None]
+        if torch.is_grad_enabled():  # create_graph differentiates this pass too
+            turned = [torch.view_as_real(_pairs(each) * back).flatten(-2) for each in (dq, dk)]
+            return torch.stack((*turned, dv), dim=3).flatten(2), None, None
+        result = dv.new_empty(*dv.shape[:3], 3, dv.shape[3])
         for i, each in enumerate((dq, dk)):
             torch.mul(_pairs(each), back, out=_pairs(result[:, :, :, i]))
         result[:, :, :, 2] = dv

@@ -64,6 +64,28 @@ class Packed:
         return torch.arange(self.max_seqlen, device=lengths.device) < lengths[:, None]
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How the tokens of one pass lie, and what was read before them.
+
+    Attributes:
+        positions: (T,) the place of each token in its own text; or (B, T) where rows differ.
+        packed: texts of unequal length lie end to end in a batch of one. Not with a cache.
+        places: of a batch whose padding was taken out, where its real tokens stood; see
+            :func:`unpad`.
+        cache: transformers' Cache of the keys and values of earlier tokens; each layer of a decoder
+            adds those of the new ones. None: there are no earlier ones, and none are kept.
+        real: (B, S) bool, for the S cached and new tokens: False where a token is not there. None:
+            all are. Only with a cache: without one, padding is taken out, and the rest is packed.
+    """
+
+    positions: Tensor
+    packed: Packed | None = None
+    places: Tensor | None = None
+    cache: Any = None
+    real: Tensor | None = None
+
+
 def unpad(mask: Tensor) -> tuple[Tensor, Packed]:
     """Find the real tokens of a padded batch, and lay its rows end to end.
 
@@ -180,3 +202,54 @@ def as_bool(mask: Tensor, shape: torch.Size) -> Tensor:
             f"{low:g} and {high:g}"
         )
     return mask > 0 if high > 0 else mask == 0
+
+
+def lay_out(
+    shape: torch.Size,
+    attention_mask: Tensor | None,
+    cache: Any,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None,
+    max_length: int,
+    device: torch.device,
+) -> Reading:
+    """Find out how the tokens of a pass lie.
+
+    Args:
+        shape: (B, T) of the new tokens.
+        attention_mask: (B, T), with a cache of P tokens (B, P + T); see :func:`as_bool`. None: all
+            tokens are real.
+        cache: transformers' Cache of P earlier tokens, or None.
+        cu_seqlens: of a batch that was packed where it was made.
+        max_seqlen: of it.
+        max_length: the longest text the model reads.
+        device: of the tokens.
+
+    Raises:
+        ValueError: a text is longer, a shape does not fit, or two arguments exclude each other.
+    """
+    cached = 0 if cache is None else int(cache.get_seq_length())
+    keys = longest = cached + shape[1]
+    reading = Reading(torch.arange(cached, keys, device=device), cache=cache)
+    if cu_seqlens is not None:
+        if attention_mask is not None or cache is not None or shape[0] != 1:
+            raise ValueError(
+                "cu_seqlens goes with ids of shape (1, N), no attention_mask and no cache"
+            )
+        packed = from_cu_seqlens(cu_seqlens, max_seqlen, shape[1])
+        reading = Reading(packed.positions, packed)
+    elif attention_mask is not None:
+        real = as_bool(attention_mask, torch.Size((shape[0], keys)))
+        if not real.all() and cache is None:
+            places, packed = unpad(real)
+            reading = Reading(packed.positions, packed, places)
+        elif not real.all():
+            positions = (real.cumsum(1) - 1).clamp(min=0)[:, cached:]
+            reading = Reading(positions, cache=cache, real=real)
+            if keys > max_length:  # else there is no need to ask the device
+                longest = int(real.sum(1).max())
+    if reading.packed is not None:
+        longest = reading.packed.max_seqlen
+    if longest > max_length:
+        raise ValueError(f"at most max_length={max_length} tokens: got {longest}")
+    return reading

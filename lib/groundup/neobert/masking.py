@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-IGNORE = -100
-"""The label of a token the loss leaves out, transformers' convention."""
+from groundup.neobert.losses import IGNORE
 
 
 def mask_tokens(

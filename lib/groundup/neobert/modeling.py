@@ -4,10 +4,9 @@ This file and its siblings import nothing but each other, torch and transformers
 copies exactly such files beside saved weights.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
@@ -17,7 +16,8 @@ from transformers.utils.generic import can_return_tuple
 from .backends import ENGINES, installed
 from .block import BranchOutput, NeoBERTLayer, make_norm, rotation
 from .configuration import NeoBERTConfig
-from .layout import Packed, as_bool, from_cu_seqlens, pad_tokens, square, unpad
+from .layout import Reading, lay_out, pad_tokens, square
+from .losses import IGNORE, token_loss
 
 
 class NeoBERTPreTrainedModel(PreTrainedModel):
@@ -26,6 +26,7 @@ class NeoBERTPreTrainedModel(PreTrainedModel):
     config: NeoBERTConfig
     config_class = NeoBERTConfig
     base_model_prefix = "model"
+    encoder_class: ClassVar[type[PreTrainedModel]]  # the one that AutoModel is to find
     supports_gradient_checkpointing = True
     _no_split_modules = ["NeoBERTLayer"]  # noqa: RUF012 (transformers' own form)
 
@@ -35,8 +36,8 @@ class NeoBERTPreTrainedModel(PreTrainedModel):
         transformers notes the saved class alone in ``auto_map``. AutoModel, and with it
         sentence-transformers, must find the encoder in the directory of any class.
         """
-        module = NeoBERTModel.__module__.rsplit(".", 1)[-1]
-        self.config.auto_map = {"AutoModel": f"{module}.{NeoBERTModel.__name__}"}
+        module = self.encoder_class.__module__.rsplit(".", 1)[-1]
+        self.config.auto_map = {"AutoModel": f"{module}.{self.encoder_class.__name__}"}
         super().save_pretrained(*args, **kwargs)
 
     def get_correct_attn_implementation(
@@ -85,13 +86,15 @@ class NeoBERTPreTrainedModel(PreTrainedModel):
 class NeoBERTModel(NeoBERTPreTrainedModel):
     """The encoder: token ids to one vector a token."""
 
+    layer_class: ClassVar[type[NeoBERTLayer]] = NeoBERTLayer
+
     def __init__(self, config: NeoBERTConfig) -> None:
         super().__init__(config)
         self.encoder: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
         if config.position_embedding_type == "absolute":
             self.positions = nn.Embedding(config.max_length, config.hidden_size)
         self.transformer_encoder = nn.ModuleList(
-            NeoBERTLayer(config, index) for index in range(config.num_hidden_layers)
+            self.layer_class(config, index) for index in range(config.num_hidden_layers)
         )
         final = config.norm_position == "pre"  # after a post-norm block there is nothing to norm
         self.layer_norm = make_norm(config) if final else nn.Identity()
@@ -148,50 +151,63 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
                 does not fit.
         """
         ids, embedded = self._inputs(input_ids, inputs_embeds)
-        shape = (embedded if ids is None else ids).shape[:2]  # type: ignore[union-attr]
+        given = embedded if ids is None else ids
+        assert given is not None
+        shape, device = given.shape[:2], given.device
+        wanted = self._wanted(output_hidden_states, output_attentions)
+        longest = self.config.max_length
+        reading = lay_out(shape, attention_mask, None, cu_seqlens, max_seqlen, longest, device)
+        x, states, attentions = self._read(ids, embedded, shape, reading, *wanted)
+        return BaseModelOutput(
+            last_hidden_state=x,
+            hidden_states=(*states, x) if wanted[0] else None,
+            attentions=attentions if wanted[1] else None,
+        )
+
+    def _wanted(self, hidden_states: bool | None, attentions: bool | None) -> tuple[bool, bool]:
+        """Whether hidden states and attention weights are asked for, here or by the config."""
         config = self.config
-        if output_hidden_states is None:
-            output_hidden_states = config.output_hidden_states
-        if output_attentions is None:
-            output_attentions = config.output_attentions
+        return (
+            bool(config.output_hidden_states if hidden_states is None else hidden_states),
+            bool(config.output_attentions if attentions is None else attentions),
+        )
 
-        packed: Packed | None = None
-        places: Tensor | None = None
-        if cu_seqlens is not None:
-            if attention_mask is not None or shape[0] != 1:
-                raise ValueError("cu_seqlens goes with ids of shape (1, N) and no attention_mask")
-            packed = from_cu_seqlens(cu_seqlens, max_seqlen, shape[1])
-        elif attention_mask is not None:
-            mask = as_bool(attention_mask, shape)
-            if not mask.all():
-                places, packed = unpad(mask)
-        longest = packed.max_seqlen if packed is not None else shape[1]
-        if longest > config.max_length:
-            raise ValueError(f"at most max_length={config.max_length} tokens: got {longest}")
+    def _read(
+        self,
+        ids: Tensor | None,
+        embedded: Tensor | None,
+        shape: torch.Size,
+        reading: Reading,
+        need_states: bool,
+        need_weights: bool,
+    ) -> tuple[Tensor, list[Tensor], tuple[Any, ...]]:
+        """Run all layers over tokens that lie as said.
 
+        Returns:
+            The output (B, T, D), and where asked for what goes into each layer, likewise, and the
+            weights of each, (B, H, T, T).
+        """
+        packed, places = reading.packed, reading.places
         if places is not None:
             ids = None if ids is None else ids.flatten()[places][None]
             embedded = None if embedded is None else embedded.flatten(0, 1)[places][None]
         x = self.encoder(ids) if embedded is None else embedded  # (B, T, D), or (1, N, D) packed
-        positions = torch.arange(shape[1], device=x.device) if packed is None else packed.positions
-        if config.position_embedding_type == "absolute":
-            x = x + self.positions(positions)
-        tables = rotation(config, positions, x.dtype)
-
+        if self.config.position_embedding_type == "absolute":
+            x = x + self.positions(reading.positions)
+        tables = rotation(self.config, reading.positions, x.dtype)
         states: list[Tensor] = []
         attentions: list[Tensor | None] = []
         for layer in self.transformer_encoder:
-            if output_hidden_states:
+            if need_states:
                 states.append(self._padded(x, places, shape))
-            x, weights = self._run(layer, x, tables, packed, output_attentions)
-            if output_attentions:
+            x, weights = self._run(layer, x, tables, self._to_layers(reading), need_weights)
+            if need_weights:
                 attentions.append(square(weights, packed, places, shape))
-        x = self._padded(self.layer_norm(x), places, shape)
-        return BaseModelOutput(
-            last_hidden_state=x,
-            hidden_states=(*states, x) if output_hidden_states else None,
-            attentions=tuple(attentions) if output_attentions else None,  # type: ignore[arg-type]
-        )
+        return self._padded(self.layer_norm(x), places, shape), states, tuple(attentions)
+
+    def _to_layers(self, reading: Reading) -> Any:
+        """What layers are told of how the tokens lie."""
+        return reading.packed
 
     def _inputs(
         self, input_ids: Tensor | None, inputs_embeds: Tensor | None
@@ -229,16 +245,16 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
         layer: nn.Module,
         x: Tensor,
         tables: tuple[Tensor, Tensor] | None,
-        packed: Packed | None,
+        lying: Any,
         need_weights: bool,
     ) -> tuple[Tensor, Tensor | None]:
         result: tuple[Tensor, Tensor | None]
         if self.gradient_checkpointing and self.training:
             result = self._gradient_checkpointing_func(
-                layer.__call__, x, tables, packed, need_weights
+                layer.__call__, x, tables, lying, need_weights
             )
         else:
-            result = layer(x, tables, packed, need_weights)
+            result = layer(x, tables, lying, need_weights)
         return result
 
     @staticmethod
@@ -306,7 +322,7 @@ class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
                     f"labels must be (B, T) = {tuple(hidden.shape[:2])}: got {tuple(labels.shape)}"
                 )
             if self.config.sparse_prediction:
-                chosen = labels != -100
+                chosen = labels != IGNORE
                 hidden, labels = hidden[chosen], labels[chosen]
         logits = self.decoder(hidden)
         if labels is not None:
@@ -319,28 +335,7 @@ class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
         )
 
 
-def token_loss(
-    logits: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None
-) -> Tensor:
-    """Cross-entropy in nats, summed over the labelled tokens and divided by their number.
-
-    Args:
-        logits: (..., C).
-        labels: (...) classes, −100 where none is asked for.
-        num_items_in_batch: a number to divide by instead, for accumulated batches.
-
-    Returns:
-        One number, in float32 at least; 0 where nothing is labelled.
-    """
-    each = F.cross_entropy(
-        logits.flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="none"
-    )
-    if num_items_in_batch is None:
-        num_items_in_batch = (labels != -100).sum().clamp(min=1)
-    # In float16 the sum of some thousand losses is infinite.
-    return each.sum(dtype=torch.promote_types(each.dtype, torch.float32)) / num_items_in_batch
-
-
+NeoBERTPreTrainedModel.encoder_class = NeoBERTModel
 NeoBERTConfig.register_for_auto_class()
 NeoBERTModel.register_for_auto_class("AutoModel")
 NeoBERTForMaskedLM.register_for_auto_class("AutoModelForMaskedLM")

@@ -1,12 +1,11 @@
 """RMSNorm (Zhang and Sennrich, 2019, arXiv 1910.07467), with a backward pass made for the CPU."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .fused import fuses
+from .fused import blocks, fuses
 
 Cache = tuple[Tensor, ...]
 
@@ -80,7 +79,7 @@ class _RMSNormCPU(torch.autograd.Function):
         inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
         y = torch.empty(x.shape, dtype=x.dtype)
-        for rows, scale, out in _blocks(x, inverse, y):
+        for rows, scale, out in blocks(_BLOCK, x, inverse, y):
             torch.mul(rows, scale, out=out).mul_(weight)
         return y
 
@@ -94,20 +93,13 @@ class _RMSNormCPU(torch.autograd.Function):
             return *rms_norm_backward(dy, tuple(cache)), None
         dx, dweight = torch.empty(x.shape, dtype=x.dtype), torch.zeros_like(weight)
         share = weight / x.shape[-1]
-        for rows, inverse, slope, out in _blocks(x, *cache, dy, dx):
+        for rows, inverse, slope, out in blocks(_BLOCK, x, *cache, dy, dx):
             normal = rows * inverse
             product = slope * normal
             dweight += product.sum(0)
             torch.mul(slope, weight, out=out)
             out.addcmul_(normal, (product @ share)[:, None], value=-1).mul_(inverse)
         return dx, dweight, None
-
-
-def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Blocks of the rows of tensors (..., D); the first one says how many rows make a block."""
-    count = max(1, _BLOCK // tensors[0].shape[-1])
-    rows = (each.reshape(-1, each.shape[-1]).split(count) for each in tensors)
-    return zip(*rows, strict=True)
 
 
 class RMSNorm(nn.RMSNorm):

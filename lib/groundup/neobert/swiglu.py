@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .fused import fuses, suits
+from .fused import blocks, fuses, suits
 
 _BLOCK = 1 << 18
 """Numbers of x in a block: 1 MB in float32, which the second-level cache of a core holds."""
@@ -81,12 +81,8 @@ class _SiluGateCPU(torch.autograd.Function):
         (dy,), (x,) = grads, ctx.saved_tensors
         if torch.is_grad_enabled() or not fuses(x):  # create_graph differentiates this pass too
             return silu_gate_backward(dy, x)
-        width = x.shape[-1]
         dx = torch.empty(x.shape, dtype=x.dtype)
-        blocks = (
-            each.reshape(-1, each.shape[-1]).split(max(1, _BLOCK // width)) for each in (dy, x, dx)
-        )
-        for dy_rows, x_rows, dx_rows in zip(*blocks, strict=True):
+        for x_rows, dy_rows, dx_rows in blocks(_BLOCK, x, dy, dx):
             gate, value = x_rows.chunk(2, dim=-1)
             dgate, dvalue = dx_rows.chunk(2, dim=-1)
             sigmoid = torch.sigmoid(gate)

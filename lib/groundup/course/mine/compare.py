@@ -138,8 +138,9 @@ def _is_scalar_array(value: Any) -> bool:
 
 
 def _name(value: Any) -> str:
-    names = {"ndarray": "a NumPy array", "Tensor": "a torch tensor", "NoneType": "None"}
-    names["Parameter"] = names["Tensor"]  # a copy of a parameter is none
+    names = {"ndarray": "a NumPy array", "NoneType": "None"}
+    # A copy of a parameter is a tensor, no parameter.
+    names |= dict.fromkeys(("Tensor", "Parameter"), "a torch tensor")
     kind = type(value).__name__
     return names.get(kind, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}")
 
