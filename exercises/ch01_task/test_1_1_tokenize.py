@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 from groundup.scratch.digits import TOKEN_IDS, VOCABULARY
 
 EXAMPLE = "Max ( 5 3 9 )"
@@ -19,11 +19,11 @@ def ids_of(own: Any, text: str) -> Any:
     result = own.tokenize(text)
     if not isinstance(result, list):
         kind = type(result).__name__
-        raise CheckFailure(f"The result is of type {kind}, not list.", given={"text": text})
+        expect.fail(f"The result is of type {kind}, not list.", given={"text": text})
     for each in result:
         if not isinstance(each, int | np.integer):
             says = f"The list holds {each!r}, and should hold ids, which are whole numbers."
-            raise CheckFailure(says, given={"text": text})
+            expect.fail(says, given={"text": text})
     return np.array(result, dtype=int)
 
 
@@ -32,7 +32,7 @@ def same(own: Any, text: str, ids: list[int], probably: str) -> None:
     received, given = ids_of(own, text), {"text": text}
     if len(received) != len(ids):
         says = f"There are {len(received)} ids, not {len(ids)}."
-        raise CheckFailure(says, f"received {received.tolist()}\nexpected {ids}", given, probably)
+        expect.fail(says, f"received {received.tolist()}\nexpected {ids}", given, probably)
     expect.close(received, np.array(ids), what="The list", given=given, probably=probably)
 
 
@@ -52,7 +52,7 @@ def test_a_list_of_ids(own: Any) -> None:
     """a list of seven whole numbers comes back"""
     received = ids_of(own, EXAMPLE)
     if len(received) != 7:
-        raise CheckFailure(
+        expect.fail(
             f"The list has {len(received)} ids, not 7.",
             f"received {received.tolist()}",
             {"text": EXAMPLE},
@@ -69,7 +69,7 @@ def test_vocabulary_unchanged(own: Any) -> None:
             own.tokenize("Median ( 5 3 9 )")
         added = sorted(TOKEN_IDS.keys() - before.keys())
     if added:
-        raise CheckFailure(
+        expect.fail(
             f"{', '.join(map(repr, added))} is added to the vocabulary.",
             given={"text": "Median ( 5 3 9 )"},
             probably="A network has one row of weights for each token, fixed before training. An "

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 PARTS = ("ids", "mask")
 # The second is the longest, so that neither end of the batch decides the width.
@@ -35,7 +35,7 @@ def test_two_arrays(own: Any) -> None:
         if not isinstance(value, np.ndarray):
             kind = type(value).__name__
             says = f"{name} is of type {kind}, and should be a NumPy array."
-            raise CheckFailure(says, given={"sequences": BATCH})
+            expect.fail(says, given={"sequences": BATCH})
 
 
 @check(Layer.SHAPES)
@@ -44,7 +44,7 @@ def test_shape(own: Any) -> None:
     for sequences, shape in ((BATCH, (3, 3)), ([[5, 15, 1], [1]], (2, 3)), ([[5, 1]], (1, 2))):
         for name, value in zip(PARTS, pad(own, sequences), strict=True):
             if np.shape(value) != shape:
-                raise CheckFailure(
+                expect.fail(
                     f"{name} has shape {np.shape(value)}, not {shape}.",
                     given={"sequences": sequences},
                     probably="N is the number of sequences, and T the length of the longest, "
@@ -59,7 +59,7 @@ def test_types(own: Any) -> None:
     for (name, (kind, words)), value in zip(kinds.items(), pad(own, BATCH), strict=True):
         dtype = np.asarray(value).dtype
         if not np.issubdtype(dtype, kind):
-            raise CheckFailure(
+            expect.fail(
                 f"{name} is of dtype {dtype}, and should be of {words}.",
                 given={"sequences": BATCH},
                 probably="An array used as an index picks rows if it holds whole numbers, keeps or "
@@ -74,7 +74,7 @@ def test_sequences_unchanged(own: Any) -> None:
     own.pad([short, long])
     own.pad([short])
     if (short, long) != ([4, 1], [5, 15, 1]):
-        raise CheckFailure(
+        expect.fail(
             "A sequence is changed in place. The caller still needs it.",
             f"after {[short, long]}\nbefore {[[4, 1], [5, 15, 1]]}",
             probably="append, += and extend write into the list that was passed. Write the tokens "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 QUARTERS = (0.5, 0.25, 0.25)
 DIFFERENT = [[5], [3], [9], [7]]
@@ -24,7 +24,7 @@ def split(
         length = len(parts) if isinstance(parts, list | tuple) else None
         is_ = f"{length} parts" if length is not None else f"of type {type(parts).__name__}"
         says = f"The result is {is_}, and should be a list with a part for each share."
-        raise CheckFailure(says, given=given)
+        expect.fail(says, given=given)
     return given, parts
 
 
@@ -42,7 +42,7 @@ def same(
         if np.size(received) != len(rows):
             says = f"{what} has {np.size(received)} entries, not {len(rows)}."
             detail = f"received {np.asarray(received).tolist()}\nexpected {list(rows)}"
-            raise CheckFailure(says, detail, given, probably)
+            expect.fail(says, detail, given, probably)
         expect.close(received, np.array(rows), what=what, given=given, probably=probably)
 
 
@@ -54,7 +54,7 @@ def test_a_part_for_each_share(own: Any) -> None:
         for number, part in enumerate(parts):
             if not isinstance(part, np.ndarray) or part.ndim != 1 or part.dtype.kind not in "iu":
                 shape = f"{part.dtype}, {part.shape}" if isinstance(part, np.ndarray) else ""
-                raise CheckFailure(
+                expect.fail(
                     f"Part {number} is no array of row numbers.",
                     f"received {type(part).__name__} {shape}".rstrip(),
                     given,
@@ -158,13 +158,13 @@ def test_no_input_in_two_parts(own: Any) -> None:
         if sorted(found) != list(range(rows)):
             lost = sorted(set(range(rows)) - {int(row) for row in found if np.ndim(row) == 0})
             says = "Not every row is in exactly one part."
-            raise CheckFailure(says, f"in none: {lost[:10]}" if lost else "", given)
+            expect.fail(says, f"in none: {lost[:10]}" if lost else "", given)
         home: dict[tuple[int, ...], int] = {}
         for number, part in enumerate(parts):
             for row in part.tolist():
                 here = home.setdefault(tuple(inputs[row]), number)
                 if here != number:
-                    raise CheckFailure(
+                    expect.fail(
                         f"The input {inputs[row]} stands in part {here} and in part {number}.",
                         "\n".join(f"part {n}: rows {p.tolist()}" for n, p in enumerate(parts)),
                         given,

@@ -290,6 +290,7 @@ def test_far_from_zero(own: Any) -> None:
     expect.close(
         y,
         NORMAL,
+        like=x,
         what="y",
         given={"x": x, "gamma": ONES, "beta": ZEROS},
         probably="A shift of all entries changes nothing in y. The variance as E[x²] - E[x]² takes "

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 Array = NDArray[Any]
 
@@ -33,7 +33,7 @@ def test_put_back(own: Any) -> None:
     own.numerical_gradient(lambda: float(x.sum()), x)
     off = np.abs(x - before).max()
     if off != 0:
-        raise CheckFailure(
+        expect.fail(
             f"x is not put back: after the call an entry is off by {off:.0e}.",
             given={"x": before, "h": 1e-5},
             probably="An entry may be changed, but f and the caller still need the old one. If it "
@@ -160,7 +160,7 @@ def test_precise_enough(own: Any) -> None:
     exact = np.exp(x) / sum(math.exp(z) for z in x)
     error = float(np.linalg.norm(received - exact) / np.linalg.norm(exact))
     if not error < 1e-8:
-        raise CheckFailure(
+        expect.fail(
             f"The relative error for log Σ exp(x) is {error:.1e}, and should be below 1e-8.",
             given={"x": x, "received": received, "exact": exact},
             probably="Central differences with h = 1e-5 in float64 are right to about ten digits "

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 X = np.array([[1.0, -2.0, 3.0], [4.0, 0.5, -6.0]])
 
@@ -72,7 +72,7 @@ def test_what_is_kept_is_scaled(own: Any) -> None:
     kept = y[y != 0]
     given = {"x": "40 ones", "rate": 0.75}
     if not 0 < kept.size < 40:
-        raise CheckFailure(f"{kept.size} of 40 entries are kept, at a rate of 0.75.", given=given)
+        expect.fail(f"{kept.size} of 40 entries are kept, at a rate of 0.75.", given=given)
     expect.close(
         kept.max(),
         4.0,
@@ -111,10 +111,10 @@ def test_share(own: Any) -> None:
         if abs(share - rate) > 6 * np.sqrt(rate * (1 - rate)) / 100:
             says = f"The share of zeros is {share:.3f}, and should be about {rate}."
             probably = "The rate is the share that is dropped, not the share that is kept."
-            raise CheckFailure(says, given=given, probably=probably)
+            expect.fail(says, given=given, probably=probably)
         if abs(mean - 1) > 6 * np.sqrt(rate / (1 - rate)) / 100:
             says = f"The mean is {mean:.3f}, and should be about 1."
-            raise CheckFailure(says, given=given, probably="What is kept makes up for the rest.")
+            expect.fail(says, given=given, probably="What is kept makes up for the rest.")
 
 
 @check(Layer.RANDOM, points=2)
@@ -126,14 +126,14 @@ def test_draws(own: Any) -> None:
     again = drop(own, ones, 0.5, seed=2)[0]
     if not np.array_equal(first, again):
         says = "Two generators of the same seed give different results."
-        raise CheckFailure(says, probably="Draw from rng and from nothing else.")
+        expect.fail(says, probably="Draw from rng and from nothing else.")
     if np.array_equal(first, second):
         says = "Two calls in a row, with one generator, drop the same entries."
-        raise CheckFailure(says, probably="Draw from rng, which moves on with every draw.")
+        expect.fail(says, probably="Draw from rng, which moves on with every draw.")
     for name, rows in (("row", first), ("column", first.T)):
         if all(np.array_equal(rows[0], row) for row in rows):
             says = f"Every {name} drops the same entries."
-            raise CheckFailure(says, probably="Draw x.shape numbers, one for each entry.")
+            expect.fail(says, probably="Draw x.shape numbers, one for each entry.")
 
 
 @check(Layer.GRADIENTS, points=2)

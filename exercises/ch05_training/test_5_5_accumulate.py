@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 
 @dataclass
@@ -56,7 +56,7 @@ def whole(own: Any, function: Any, model: Any, parts: Any, rng: Any = None) -> A
     result = own.accumulate(function, model, parts, rng)
     expect.parts(result, ("loss", "grads"))
     if not isinstance(result[1], dict):
-        raise CheckFailure(f"grads is {type(result[1]).__name__}, not a dictionary of arrays.")
+        expect.fail(f"grads is {type(result[1]).__name__}, not a dictionary of arrays.")
     return result
 
 
@@ -76,7 +76,7 @@ def test_parts(own: Any) -> None:
     loss, grads = whole(own, two, {}, [Given(2, 0, 0), Given(2, 0, 0)])
     expect.number(loss, what="The loss")
     if set(grads) != {"w", "b"}:
-        raise CheckFailure(f"The gradients are of {sorted(grads)}, not of b and w.")
+        expect.fail(f"The gradients are of {sorted(grads)}, not of b and w.")
     for name, shape in (("w", (2, 3)), ("b", (3,))):
         expect.array(grads[name], like=np.ones(1, np.float32), shape=shape, what=f"grads[{name!r}]")
 
@@ -178,7 +178,7 @@ def test_generator(own: Any) -> None:
 
     def draws_one(given: Any, part: Given, generator: Any) -> Any:
         if given is not model or not isinstance(generator, np.random.Generator):
-            raise CheckFailure("The objective is called as objective(model, part, rng).")
+            expect.fail("The objective is called as objective(model, part, rng).")
         draws.append(float(generator.random()))
         return draws[-1], {"w": np.ones(1)}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 
 def optimizer(params: Any, decay: Any, betas: Any = (0.9, 0.999)) -> SimpleNamespace:
@@ -105,7 +105,7 @@ def test_step_is_counted(own: Any) -> None:
     state = optimizer(params, dict.fromkeys("abc", 0.0))
     own.step(state, {name: np.ones(1) for name in "abc"}, 0.1)
     if state.step_count != 1:
-        raise CheckFailure(
+        expect.fail(
             f"step_count is {state.step_count} after one step of three parameters.",
             probably="Count once a step, before the parameters: Adam's correction begins with 1.",
         )

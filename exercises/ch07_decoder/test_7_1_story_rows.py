@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 WHOLE = np.zeros(0, dtype=int)
 END, IGNORE = 0, -100
@@ -34,7 +34,7 @@ def test_inputs_unchanged(own: Any) -> None:
     own.story_rows(texts, END)
     again = own.story_rows(texts, END)
     if texts != [[5, 6], [7]]:
-        raise CheckFailure(
+        expect.fail(
             f"The stories are changed: [[5, 6], [7]] has become {texts}.",
             probably="append and += write into the caller's list. Make a new one: [*story, end].",
         )

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 INSIDE = {
     "wqkv": ("self_attn.in_proj_weight", (4, 12)),
@@ -50,7 +50,7 @@ def converted(own: Any, params: dict[str, Any]) -> dict[str, torch.Tensor]:
     """What the learner returns, if it is a dictionary of tensors."""
     result = own.to_torch(params)
     if not isinstance(result, dict):
-        raise CheckFailure(f"The result is {result!r}, not a dictionary. Is a return missing?")
+        expect.fail(f"The result is {result!r}, not a dictionary. Is a return missing?")
     return result
 
 
@@ -58,7 +58,7 @@ def need(result: dict[str, torch.Tensor], name: str, probably: str = "") -> torc
     """The tensor of this name."""
     if name not in result:
         there = ", ".join(sorted(result)) or "nothing"
-        raise CheckFailure(f"There is no {name}. There is: {there}.", probably=probably)
+        expect.fail(f"There is no {name}. There is: {there}.", probably=probably)
     return result[name]
 
 
@@ -71,7 +71,7 @@ def test_every_name(own: Any) -> None:
         need(result, names_and_shapes(1)[name][0], f"That is what the twin calls our {name}.")
     if len(result) != len(params):
         extra = sorted(set(result) - {names_and_shapes(1)[name][0] for name in params})
-        raise CheckFailure(f"There is more than the twin has: {', '.join(extra)}.")
+        expect.fail(f"There is more than the twin has: {', '.join(extra)}.")
 
 
 @check(Layer.SHAPES)
@@ -184,7 +184,7 @@ def test_fused_projection(own: Any) -> None:
         weight = need(result, "layers.layers.0.self_attn.in_proj_weight")
         bias = need(result, "layers.layers.0.self_attn.in_proj_bias")
         if weight.shape != (12, 4):
-            raise CheckFailure(f"in_proj_weight has shape {tuple(weight.shape)}, not (12, 4).")
+            expect.fail(f"in_proj_weight has shape {tuple(weight.shape)}, not (12, 4).")
         expect.close(
             F.linear(torch.from_numpy(x), weight.double(), bias.double()),
             x @ params["layers.0.wqkv"] + params["layers.0.bqkv"],

@@ -160,8 +160,8 @@ def test_its_own_gradient(own: Any) -> None:
 @check(Layer.STABILITY, points=2)
 def test_large_gates(own: Any) -> None:
     """gates of a thousand and of minus a thousand"""
-    x = torch.tensor([[1000.0, -1000.0, 2.0, 2.0]])
-    dy = torch.ones(1, 2)
+    x = torch.tensor([[1000.0, -1000.0, 2.0, 2.0]], dtype=torch.float64)
+    dy = torch.ones(1, 2, dtype=torch.float64)
     expect.close(
         own.silu_gate_backward(dy, x),
         np.array([[2.0, 0.0, 1000.0, 0.0]]),

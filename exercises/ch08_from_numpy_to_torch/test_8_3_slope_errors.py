@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 
 class Scaled(torch.autograd.Function):
@@ -38,14 +38,14 @@ def errors(own: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """What the learner returns, if it is a dictionary."""
     result = own.slope_errors(*args, **kwargs)
     if not isinstance(result, dict):
-        raise CheckFailure(f"The result is {result!r}, not a dictionary. Is a return missing?")
+        expect.fail(f"The result is {result!r}, not a dictionary. Is a return missing?")
     return result
 
 
 def need(result: dict[str, Any], name: str, probably: str = "") -> Any:
     """The error of this parameter, a number."""
     if name not in result:
-        raise CheckFailure(f"There is no error of {name}.", probably=probably)
+        expect.fail(f"There is no error of {name}.", probably=probably)
     expect.number(result[name], what=f"The error of {name}")
     return result[name]
 
@@ -76,7 +76,7 @@ def test_parameters_unchanged(own: Any) -> None:
     for name, after in (("a", a), ("b", b)):
         gap = float((after.detach() - before[name]).abs().max())
         if gap:
-            raise CheckFailure(
+            expect.fail(
                 f"{name} is not what it was: an entry has moved by {gap:.2g}.",
                 given={name: before[name]},
                 probably="The parameter has to be moved while the losses are asked for, and put "
@@ -94,7 +94,7 @@ def test_grad_unchanged(own: Any) -> None:
     with expect.unchanged(grad=kept):
         own.slope_errors(lambda: (a * a).sum(), {"a": a}, dice())
     if a.grad is not kept:
-        raise CheckFailure(
+        expect.fail(
             "a.grad is another tensor than before.",
             probably="backward() adds to .grad, which belongs to whoever trains. "
             "torch.autograd.grad returns the gradients and leaves it alone.",
@@ -173,7 +173,7 @@ def test_errors_that_cancel(own: Any) -> None:
 
     found = float(need(errors(own, loss, {"a": a}, dice()), "a"))
     if not found > 0.01:
-        raise CheckFailure(
+        expect.fail(
             f"The error of a is {found:.2g}, and its gradient is (4, 2), not (2, 4).",
             given={"a": a},
             probably="Along the direction (1, 1) both have the slope 6. The direction must be "
@@ -221,7 +221,7 @@ def test_right_gradients_pass(own: Any) -> None:
     x = torch.randn(5, 40, generator=generator, dtype=torch.float64)
     found = need(errors(own, lambda: torch.tanh(x @ a).sum(), {"a": a}, dice()), "a")
     if not found < 1e-6:
-        raise CheckFailure(
+        expect.fail(
             f"The error of a right gradient is {float(found):.2g}, more than 1e-6.",
             probably="1,200 entries move at once. With a direction of length 1 and h = 1e-5 both "
             "errors are small: Taylor's, which grows with h, and rounding's, which grows as h "
@@ -235,7 +235,7 @@ def test_zero_slopes(own: Any) -> None:
     a, b = leaf(1.0, 2.0), leaf(3.0)
     found = need(errors(own, lambda: (b * b).sum(), {"a": a, "b": b}, dice()), "a")
     if math.isnan(float(found)) or float(found) != 0:
-        raise CheckFailure(
+        expect.fail(
             f"The error of a is {float(found):.3g}, and the loss does not depend on a.",
             given={"a": a, "b": b},
             probably="Both slopes are zero. A size below 0.001 counts as 0.001, so that nothing is "

@@ -234,6 +234,7 @@ def test_float16(own: Any) -> None:
     expect.close(
         run(own, x, torch.ones(2, dtype=torch.float16), 1e-5)[0],
         np.array([[1.0, -1.0]]),
+        like=x,
         what="y",
         given={"x": x},
         probably="If you have 0, the square has become infinite: turn x into float32 before you "

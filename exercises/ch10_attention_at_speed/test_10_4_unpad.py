@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 
 # Three tokens and two, in rows of three.
 MASK = torch.tensor([[True, True, True], [True, True, False]])
@@ -20,7 +20,7 @@ def unpadded(own: Any, mask: torch.Tensor) -> tuple[Any, Any]:
     for name in ("cu_seqlens", "max_seqlen", "positions"):
         if not hasattr(packed, name):
             says = f"The second part is {type(packed).__name__}, not a Packed: it has no {name}."
-            raise CheckFailure(says)
+            expect.fail(says)
     return places, packed
 
 
@@ -52,6 +52,7 @@ def test_types(own: Any) -> None:
         what="packed.cu_seqlens",
         probably="Two sequences have three ends: 0, the end of the first, the end of the second. "
         "Fused kernels read them as int32.",
+        exact=True,
     )
     expect.array(packed.positions, like=whole, shape=(5,), what="packed.positions")
 
@@ -61,7 +62,7 @@ def test_longest_is_a_number(own: Any) -> None:
     """max_seqlen is a plain int"""
     _, packed = unpadded(own, MASK)
     if type(packed.max_seqlen) is not int:
-        raise CheckFailure(
+        expect.fail(
             f"packed.max_seqlen is {type(packed.max_seqlen).__name__}, not int.",
             probably="A kernel is launched for it, so it must be known as a number: int(…) of the "
             "largest length.",

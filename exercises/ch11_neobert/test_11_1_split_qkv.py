@@ -58,7 +58,7 @@ def test_input_unchanged(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_one_token(own: Any) -> None:
     """one token, two heads of width 1"""
-    qkv = torch.tensor([[[11.0, 21.0, 31.0, 12.0, 22.0, 32.0]]])
+    qkv = torch.tensor([[[11.0, 21.0, 31.0, 12.0, 22.0, 32.0]]], dtype=torch.float64)
     columns = dict(zip(PARTS, own.split_qkv(qkv, 2), strict=True))
     for name, first, second in (("q", 11.0, 12.0), ("k", 21.0, 22.0), ("v", 31.0, 32.0)):
         expect.close(
@@ -77,7 +77,8 @@ def test_one_token(own: Any) -> None:
 def test_two_tokens(own: Any) -> None:
     """two tokens, two heads: positions stay with their head"""
     qkv = torch.tensor(
-        [[[111.0, 211.0, 311.0, 112.0, 212.0, 312.0], [121.0, 221.0, 321.0, 122.0, 222.0, 322.0]]]
+        [[[111.0, 211.0, 311.0, 112.0, 212.0, 312.0], [121.0, 221.0, 321.0, 122.0, 222.0, 322.0]]],
+        dtype=torch.float64,
     )
     expect.close(
         own.split_qkv(qkv, 2)[0],
@@ -95,7 +96,7 @@ def test_wide_heads(own: Any) -> None:
     """heads of width 2: the columns of a head lie side by side"""
     first_head = [111.0, 112.0, 211.0, 212.0, 311.0, 312.0]
     second_head = [121.0, 122.0, 221.0, 222.0, 321.0, 322.0]
-    qkv = torch.tensor([[first_head + second_head]])
+    qkv = torch.tensor([[first_head + second_head]], dtype=torch.float64)
     for n, (name, received) in enumerate(zip(PARTS, own.split_qkv(qkv, 2), strict=True)):
         columns = slice(2 * n, 2 * n + 2)
         expect.close(
@@ -128,10 +129,10 @@ def test_sizes(own: Any) -> None:
 @check(Layer.GRADIENTS)
 def test_gradients_return(own: Any) -> None:
     """gradients of q, k and v come back to their columns"""
-    qkv = torch.zeros(1, 1, 6, requires_grad=True)
+    qkv = torch.zeros(1, 1, 6, dtype=torch.float64, requires_grad=True)
     q, k, v = own.split_qkv(qkv, 2)
     total = (q + 2 * k + 3 * v).sum()
-    gradient = torch.autograd.grad(total, qkv)[0] if total.requires_grad else torch.zeros(1, 1, 6)
+    gradient = torch.autograd.grad(total, qkv)[0] if total.requires_grad else torch.zeros_like(qkv)
     expect.close(
         gradient,
         np.array([[[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]]]),

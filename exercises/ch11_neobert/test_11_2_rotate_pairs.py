@@ -11,7 +11,7 @@ from groundup.course import expect
 from groundup.course.checks import Layer, check
 
 # The angle of the triangle with the sides 3, 4 and 5: about 53 degrees.
-COS, SIN = torch.tensor([[0.6]]), torch.tensor([[0.8]])
+COS, SIN = torch.tensor([[0.6]], dtype=torch.float64), torch.tensor([[0.8]], dtype=torch.float64)
 
 
 def by_complex_product(x: Tensor, cos: Tensor, sin: Tensor) -> NDArray[np.float64]:
@@ -22,7 +22,7 @@ def by_complex_product(x: Tensor, cos: Tensor, sin: Tensor) -> NDArray[np.float6
 
 
 def draw(
-    *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32
+    *shape: int, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Random vectors (..., T, K) with one decimal, and the cosines and sines of random angles."""
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def test_shapes(own: Any) -> None:
 @check(Layer.INPUTS)
 def test_inputs_unchanged(own: Any) -> None:
     """x, cos and sin are left as they were"""
-    x, cos, sin = torch.tensor([[2.0, 1.0]]), COS.clone(), SIN.clone()
+    x, cos, sin = torch.tensor([[2.0, 1.0]], dtype=torch.float64), COS.clone(), SIN.clone()
     with expect.unchanged(x=x, cos=cos, sin=sin):
         own.rotate_pairs(x, cos, sin)
 
@@ -61,7 +61,7 @@ def test_inputs_unchanged(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_first_axis(own: Any) -> None:
     """the point (1, 0) comes to (cos, sin)"""
-    x = torch.tensor([[1.0, 0.0]])
+    x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     expect.close(
         own.rotate_pairs(x, COS, SIN),
         np.array([[0.6, 0.8]]),
@@ -77,7 +77,7 @@ def test_first_axis(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_second_axis(own: Any) -> None:
     """the point (0, 1) comes to (-sin, cos)"""
-    x = torch.tensor([[0.0, 1.0]])
+    x = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
     expect.close(
         own.rotate_pairs(x, COS, SIN),
         np.array([[-0.8, 0.6]]),
@@ -91,8 +91,11 @@ def test_second_axis(own: Any) -> None:
 @check(Layer.EXAMPLE, points=2)
 def test_two_pairs(own: Any) -> None:
     """two pairs: neighbours turn together, each pair by its angle"""
-    x = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
-    cos, sin = torch.tensor([[0.0, 0.6]]), torch.tensor([[1.0, 0.8]])
+    x = torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
+    cos, sin = (
+        torch.tensor([[0.0, 0.6]], dtype=torch.float64),
+        torch.tensor([[1.0, 0.8]], dtype=torch.float64),
+    )
     expect.close(
         own.rotate_pairs(x, cos, sin),
         np.array([[-2.0, 1.0, -1.4, 4.8]]),
@@ -109,8 +112,11 @@ def test_two_pairs(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_positions(own: Any) -> None:
     """two heads, two positions: the angle belongs to the position"""
-    x = torch.tensor([1.0, 0.0]).expand(1, 2, 2, 2)
-    cos, sin = torch.tensor([[1.0], [0.6]]), torch.tensor([[0.0], [0.8]])
+    x = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(1, 2, 2, 2)
+    cos, sin = (
+        torch.tensor([[1.0], [0.6]], dtype=torch.float64),
+        torch.tensor([[0.0], [0.8]], dtype=torch.float64),
+    )
     head = [[1.0, 0.0], [0.6, 0.8]]
     expect.close(
         own.rotate_pairs(x, cos, sin),
@@ -158,7 +164,7 @@ def test_view(own: Any) -> None:
 @check(Layer.GRADIENTS)
 def test_gradient(own: Any) -> None:
     """the gradient comes back to x, turned the other way"""
-    x = torch.tensor([[2.0, 1.0]], requires_grad=True)
+    x = torch.tensor([[2.0, 1.0]], requires_grad=True, dtype=torch.float64)
     result = own.rotate_pairs(x, COS, SIN)
     first = result[0, 0]
     gradient = torch.autograd.grad(first, x)[0] if first.requires_grad else torch.zeros(1, 2)

@@ -4,7 +4,7 @@ from math import prod
 from typing import Any
 
 from groundup.course import expect
-from groundup.course.checks import CheckFailure, Layer, check
+from groundup.course.checks import Layer, check
 from groundup.neobert.configuration import NeoBERTConfig
 
 KEYS = (
@@ -43,12 +43,12 @@ def counted(own: Any, config: NeoBERTConfig) -> dict[str, Any]:
     """What the learner returns, if it is a dictionary with all of the keys."""
     result = own.count_parameters(config)
     if not isinstance(result, dict):
-        raise CheckFailure(f"The result is {result!r}, not a dictionary. Is a return missing?")
+        expect.fail(f"The result is {result!r}, not a dictionary. Is a return missing?")
     if result.keys() != set(KEYS):
         missing, more = set(KEYS) - result.keys(), result.keys() - set(KEYS)
         says = f"Missing: {', '.join(sorted(missing))}. " if missing else ""
         says += f"Not asked for: {', '.join(sorted(more))}." if more else ""
-        raise CheckFailure(f"The keys are not those of the docstring. {says}".strip())
+        expect.fail(f"The keys are not those of the docstring. {says}".strip())
     return result
 
 
@@ -101,7 +101,7 @@ def test_whole_numbers(own: Any) -> None:
     """every count is an int"""
     for name, value in counted(own, small(intermediate_size=13)[0]).items():
         if type(value) is not int:
-            raise CheckFailure(
+            expect.fail(
                 f"{name} is {value!r}, {type(value).__name__} and not int.",
                 probably="A single / makes a float of everything that it touches: 2·13/3 is no "
                 "number of columns. config.swiglu_size is whole already.",
@@ -118,7 +118,7 @@ def test_config_unchanged(own: Any) -> None:
     changed = [name for name, value in config.to_dict().items() if value != before[name]]
     if changed:
         name = changed[0]
-        raise CheckFailure(
+        expect.fail(
             f"config.{name} was {before[name]!r} and is {getattr(config, name)!r} now. The model "
             "is still to be built from it."
         )

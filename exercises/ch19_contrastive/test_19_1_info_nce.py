@@ -172,6 +172,7 @@ def test_small_temperature(own: Any) -> None:
     expect.close(
         own.info_nce(**given),
         200.0,
+        like=queries,
         what="The loss",
         given=given,
         probably="The logits are 0 and 200, and exp(200) is too large for float32. Use "

@@ -10,7 +10,7 @@ from groundup.course import expect
 from groundup.course.checks import Layer, check
 
 # Four tokens whose vectors are (1, 40), (2, 30), (3, 20), (4, 10).
-FOUR = torch.tensor([[[1.0, 40.0], [2.0, 30.0], [3.0, 20.0], [4.0, 10.0]]])
+FOUR = torch.tensor([[[1.0, 40.0], [2.0, 30.0], [3.0, 20.0], [4.0, 10.0]]], dtype=torch.float64)
 
 
 def by_loop(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -133,7 +133,10 @@ def test_two_texts(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_any_mask(own: Any) -> None:
     """a mask may be of booleans, or of other numbers than one"""
-    for mask in (torch.tensor([[True, True, False, False]]), torch.tensor([[2.0, 0.5, 0.0, 0.0]])):
+    for mask in (
+        torch.tensor([[True, True, False, False]]),
+        torch.tensor([[2.0, 0.5, 0.0, 0.0]], dtype=torch.float64),
+    ):
         expect.close(
             own.last_token_pool(FOUR, mask),
             np.array([[2.0, 30.0]]),
@@ -166,7 +169,7 @@ def test_gradient(own: Any) -> None:
     hidden = torch.cat([FOUR, 10 * FOUR]).requires_grad_()
     mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]])
     result = own.last_token_pool(hidden, mask)
-    total = (result * torch.tensor([1.0, 5.0])).sum()
+    total = (result * torch.tensor([1.0, 5.0], dtype=torch.float64)).sum()
     none = torch.zeros_like(hidden)
     expected = np.zeros((2, 4, 2))
     expected[0, 1] = expected[1, 3] = (1.0, 5.0)
@@ -208,6 +211,7 @@ def test_long_text(own: Any) -> None:
     expect.close(
         own.last_token_pool(hidden, mask),
         np.array([[3.0, 1.0], [3.0, 3.0]]),
+        like=hidden,
         what="The result",
         given={"hidden": hidden, "mask": mask},
         probably="The vectors hold hundreds and rest of their position, and the texts end at 301 "

@@ -73,12 +73,70 @@ def test_numbers_that_look_alike_get_more_digits() -> None:
     assert "received 1.00000001, expected 1" in text
 
 
-def test_tolerance_follows_the_type_that_was_received() -> None:
+def test_tolerance_follows_the_type_that_is_expected() -> None:
     near = np.array([1.0 + 1e-6])
+    narrow = near.astype(np.float32)
     said(lambda: expect.close(near, np.ones(1), what="y"))
-    expect.close(near.astype(np.float32), np.ones(1), what="y")
+    assert "y is float32, and should be float64" in said(
+        lambda: expect.close(narrow, np.ones(1), what="y")
+    )
+    said(lambda: expect.close(narrow.astype(np.float64), np.ones(1), what="y"))
+    assert "should be float64" in said(lambda: expect.close(narrow, np.ones(1, int), what="y"))
+    expect.close(narrow, np.ones(1), what="y", like=narrow)
+    expect.close(narrow, np.ones(1, np.float32), what="y")
     expect.close(1.0 + 1e-12, 1.0, what="y")
+    expect.close(2.0, 2, what="y")
     said(lambda: expect.close(2, 3, what="y"))
+
+
+def test_other_values_can_be_right_too() -> None:
+    expect.close(2.0, 1.0, what="y", also=(2.0,))
+    said(lambda: expect.close(3.0, 1.0, what="y", also=(2.0,)))
+    said(lambda: expect.close(np.ones(2), np.zeros(2), what="y", also=(np.ones(3),)))
+
+
+def test_a_gradient_that_passed_through_float32_is_not_right() -> None:
+    x = np.array([0.3, 0.7, -1.1])
+    expect.gradient(3 * x**2, lambda at: float((at**3).sum()), x, what="dx")
+    coarse = (3 * x**2).astype(np.float32)
+    for received in (coarse, coarse.astype(np.float64)):
+        said(lambda got=received: expect.gradient(got, lambda a: float((a**3).sum()), x, what="dx"))
+
+
+def test_only_the_sentence_that_applies_is_shown() -> None:
+    probably = (
+        "Each row sums to one. If you have 0.25 at [1], the sum is over 4.0 entries. If you have "
+        "2 or 3, it is missing. Then look at the last axis."
+    )
+    for received, shown in (
+        (
+            [0.0, 0.25],
+            "Each row sums to one. If you have 0.25 at [1], the sum is over 4.0 entries.",
+        ),
+        ([3.0, 0.0], "Each row sums to one. If you have 2 or 3, it is missing."),
+        ([7.0, 7.0], "Each row sums to one. Then"),
+    ):
+        text = said(
+            lambda r=received: expect.close(np.array(r), np.ones(2), what="y", probably=probably)
+        )
+        assert shown in " ".join(text.split())
+        assert ("If you have" in shown) == ("If you have" in text)
+        assert text.count("If you have") <= 1
+
+
+def test_nothing_fails_while_a_check_is_passed_over() -> None:
+    with expect.passing_over():
+        expect.close(1.0, 2.0, what="y")
+        expect.parts(None, ("a",))
+        expect.array(None, like=np.ones(1), shape=(1,), what="y")
+        expect.number(None, what="y")
+        expect.fail("No.")
+        with expect.raises(ValueError, "never"):
+            raise KeyError
+        x = np.ones(1)
+        with expect.unchanged(x=x):
+            x += 1
+    said(lambda: expect.fail("No."))
 
 
 def test_nan_is_not_close() -> None:
@@ -88,8 +146,9 @@ def test_nan_is_not_close() -> None:
 def test_tensors_are_compared_and_shown() -> None:
     torch = pytest.importorskip("torch")
     x = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
-    expect.close(x, np.ones(2), what="y")
-    assert "[1. 1.]" in said(lambda: expect.close(x, np.zeros(2), what="y"))
+    expect.close(x, np.ones(2), what="y", like=x)
+    assert "[1. 1.]" in said(lambda: expect.close(x, np.zeros(2), what="y", like=x))
+    expect.array(torch.nn.Parameter(x.detach()), like=x.detach(), shape=(2,), what="y")
     text = said(lambda: expect.array(np.ones(2), like=x, shape=(2,), what="y"))
     assert text == "y is a NumPy array, not a torch tensor."
 
@@ -111,10 +170,19 @@ def test_parts_and_numbers() -> None:
     expect.parts((1, 2), ("a", "b"))
     expect.number(np.float64(1), what="y")
     assert "a return missing" in said(lambda: expect.parts(None, ("a", "b")))
-    assert "is a list, not a tuple (a, b)" in said(lambda: expect.parts([1, 2], ("a", "b")))
+    expect.parts([1, 2], ("a", "b"))
+    assert "is a str, not a tuple (a, b)" in said(lambda: expect.parts("ab", ("a", "b")))
     assert "has 1 parts, not 2" in said(lambda: expect.parts((1,), ("a", "b")))
     assert "has shape (1,)" in said(lambda: expect.number(np.ones(1), what="y"))
     assert "not a number" in said(lambda: expect.number("1", what="y"))
+
+
+def test_whole_numbers_may_be_of_any_width_unless_it_matters() -> None:
+    counts = np.zeros(2, np.int32)
+    expect.array(counts, like=np.zeros(5, int), shape=(2,), what="y")
+    said(lambda: expect.array(counts, like=np.zeros(5), shape=(2,), what="y"))
+    said(lambda: expect.array(counts > 0, like=np.zeros(5, int), shape=(2,), what="y"))
+    said(lambda: expect.array(counts, like=np.zeros(5, int), shape=(2,), what="y", exact=True))
 
 
 def test_change_in_place_is_shown_as_before_and_after() -> None:

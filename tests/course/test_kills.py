@@ -60,7 +60,7 @@ def test_matrix(exercise: Exercise) -> None:
     assert found.faults == []
     assert found.rejected == {"nothing": {"test_number", "test_three"}, "squared": {"test_three"}}
     assert as_text(found).splitlines() == [
-        "1.1 A toy: 2 checks, 2 mutants, no survivor",
+        "1.1 A toy: 2 checks, 2 mutants, 0 derived, no survivor",
         "",
         "   1  types and shapes     a number comes back",
         "   2  worked example       twice three is six",
@@ -71,7 +71,7 @@ def test_matrix(exercise: Exercise) -> None:
     ]
     assert "| `squared` |  | × |" in as_page([found])
     assert as_data(found)["mutants"][1]["rejected_by"] == ["test_three"]
-    assert summary([found, found]) == "2 exercises, 4 checks, 4 mutants: no survivor"
+    assert summary([found, found]) == "2 exercises, 4 checks, 4 mutants, 0 derived: no survivor"
 
 
 def test_survivors_and_idle_checks_are_faults(exercise: Exercise) -> None:
@@ -98,7 +98,7 @@ def test_wrong_solution_and_finished_stub_are_faults(exercise: Exercise) -> None
 
 def test_page_is_kept_until_something_changes(exercise: Exercise) -> None:
     page = kill_page(exercise.root)
-    assert "**1 exercises, 2 checks, 2 mutants: no survivor.**" in page
+    assert "**1 exercises, 2 checks, 2 mutants, 0 derived: no survivor.**" in page
     (kept,) = (exercise.root / ".cache/kills").iterdir()
     kept.write_text("kept")
     exercise.file.write_text("the learner's")

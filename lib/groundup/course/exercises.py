@@ -22,6 +22,7 @@ _KEYS: dict[str, type] = {
     "forbidden": list,
     "hints": list,
     "seconds": int,
+    "changes": list,
 }
 
 
@@ -61,6 +62,7 @@ class Exercise:
         forbidden: dotted names that would answer the question instead of the learner.
         hints: three, from the gentlest to the plainest.
         seconds: how long a check may take.
+        changes: parameters whose values a function is asked to change in place.
         root: the clone.
         folder: the chapter's folder, such as ``ch05_training``.
     """
@@ -75,6 +77,7 @@ class Exercise:
     forbidden: tuple[str, ...]
     hints: tuple[str, ...]
     seconds: int
+    changes: tuple[str, ...]
     root: Path
     folder: str
 
@@ -172,7 +175,7 @@ def _read(path: Path, root: Path) -> list[Exercise]:
 
 
 def _entry(entry: dict[str, Any], where: str, path: Path, root: Path) -> Exercise:
-    entry = {"seconds": SECONDS, **entry}
+    entry = {"seconds": SECONDS, "changes": [], **entry}
     for key, kind in _KEYS.items():
         if key not in entry:
             raise UserError(f"{where}: {key} is missing")
@@ -215,6 +218,7 @@ def _entry(entry: dict[str, Any], where: str, path: Path, root: Path) -> Exercis
         forbidden=tuple(entry["forbidden"]),
         hints=tuple(entry["hints"]),
         seconds=entry["seconds"],
+        changes=tuple(entry["changes"]),
         root=root,
         folder=path.parent.name,
     )

@@ -1,10 +1,12 @@
 """Judge one version of an exercise: its checks, in a process apart, and what mistake it is."""
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from groundup.course.checks import Check, CheckFailure
 from groundup.course.exercises import Exercise
+from groundup.course.guard import guarded
 from groundup.course.implementations import Implementation, lacks, load
 from groundup.course.match import known_mistake
 from groundup.course.mine import stand_aside
@@ -22,6 +24,7 @@ def judge(
     checks: Path | None = None,
     names: Collection[str] | None = None,
     apart: bool = True,
+    own: Implementation | None = None,
 ) -> Result:
     """Run the checks of an exercise.
 
@@ -33,6 +36,7 @@ def judge(
         checks: a file of checks, if they are not the exercise's own.
         names: of the checks to run. None: all.
         apart: in a process of its own, with limits. False lets a debugger in.
+        own: a version that was loaded already, instead of ``which``.
 
     Returns:
         How it went. Code that crashes, hangs or ends its process is part of the answer.
@@ -47,7 +51,7 @@ def judge(
         return result
     chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
     warm([exercise])
-    ours = load(exercise, which) if which else None
+    ours = load(exercise, which) if which else own
     begun: list[Check] = []
 
     def hear(message: Message) -> None:
@@ -98,10 +102,11 @@ def _judge(
     except CheckFailure as failure:
         yield {"unusable": str(failure)}
         return
+    watched = replace(own, functions=guarded(own.functions, exercise.changes))
     wrong = False
     for number, check in enumerate(checks):
         yield {"begins": number}
-        outcome = run_check(check, own)
+        outcome = run_check(check, watched)
         yield {"verdict": outcome.verdict.value, "message": outcome.message}
         wrong = wrong or outcome.verdict is Verdict.FAILED
         if stop and wrong:

@@ -8,7 +8,8 @@ from typing import Any
 from groundup.course import clone
 from groundup.course.checks import Check
 from groundup.course.exercises import Exercise, catalogue, select
-from groundup.course.implementations import Mutant, lacks, mutants
+from groundup.course.generated import generated
+from groundup.course.implementations import Mutant, lacks, load, mutants, mutated
 from groundup.course.judge import judge
 from groundup.course.match import keep_mutants
 from groundup.course.run import Verdict, load_checks
@@ -23,6 +24,8 @@ class Kills:
         exercise: of the catalogue.
         checks: in the order in which they run.
         mutants: the wrong versions.
+        derived: how many more were derived from the solution.
+        survivors: what those of them do that no check rejects.
         rejected: the names of the checks that reject a mutant, by the mutant's name.
         named: the mutants whose diagnosis is told to whoever writes them.
         solution_passes: every check, on the solution.
@@ -32,6 +35,8 @@ class Kills:
     exercise: Exercise
     checks: tuple[Check, ...]
     mutants: tuple[Mutant, ...]
+    derived: int
+    survivors: tuple[str, ...]
     rejected: dict[str, frozenset[str]]
     named: frozenset[str]
     solution_passes: bool
@@ -44,6 +49,7 @@ class Kills:
         faults = [] if self.solution_passes else ["The solution fails a check."]
         faults += [] if self.stub_is_unwritten else ["The stub is not said to be unwritten."]
         faults += [f"The mutant {name} survives." for name, by in self.rejected.items() if not by]
+        faults += [f"A derived mutant survives: {what}" for what in self.survivors]
         faults += [
             f"The check {c.name} rejects nothing." for c in self.checks if c.name not in used
         ]
@@ -90,10 +96,13 @@ def kills(exercise: Exercise) -> Kills:
     keep_mutants(exercise)
     results = {name: judge(exercise, f"mutant:{name}", stop=False) for name in wrong}
     stub = judge(exercise, "stub", stop=False)
+    derived = generated(exercise)
     return Kills(
         exercise,
         tuple(load_checks(exercise)),
         tuple(wrong.values()),
+        len(derived),
+        tuple(each.diagnosis for each in derived.values() if survives(exercise, each)),
         {
             name: frozenset(o.check.name for o in each.outcomes if o.verdict is not Verdict.PASSED)
             for name, each in results.items()
@@ -102,6 +111,12 @@ def kills(exercise: Exercise) -> Kills:
         judge(exercise, "solution", stop=False).solved,
         stub.unwritten,
     )
+
+
+def survives(exercise: Exercise, wrong: Mutant) -> bool:
+    """Whether a derived wrong version passes every check."""
+    own = mutated(load(exercise, "solution"), wrong, exercise)
+    return judge(exercise, own=own).solved
 
 
 def as_text(found: Kills) -> str:
@@ -140,6 +155,7 @@ def as_data(found: Kills) -> dict[str, Any]:
             }
             for each in found.mutants
         ],
+        "derived": {"mutants": found.derived, "survivors": list(found.survivors)},
         "faults": found.faults,
     }
 
@@ -147,12 +163,13 @@ def as_data(found: Kills) -> dict[str, Any]:
 def summary(found: Sequence[Kills]) -> str:
     """One line over all exercises."""
     checks, wrong = sum(len(f.checks) for f in found), sum(len(f.mutants) for f in found)
+    derived = sum(f.derived for f in found)
     faults = sum(len(f.faults) for f in found)
     verdict = "no survivor" if not faults else f"{faults} faults"
-    return f"{len(found)} exercises, {checks} checks, {wrong} mutants: {verdict}"
+    return f"{len(found)} exercises, {checks} checks, {wrong} mutants, {derived} derived: {verdict}"
 
 
 def counts(found: Kills) -> str:
     """How many checks and mutants an exercise has, and whether anything is wrong with them."""
-    told = f"{len(found.checks)} checks, {len(found.mutants)} mutants"
+    told = f"{len(found.checks)} checks, {len(found.mutants)} mutants, {found.derived} derived"
     return f"{told}, no survivor" if not found.faults else f"{told}, {len(found.faults)} faults"

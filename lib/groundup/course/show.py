@@ -43,16 +43,6 @@ def show_given(given: Mapping[str, Any]) -> str:
     return "\n".join(_hang(f"{name:<{width}} = ", show(value)) for name, value in given.items())
 
 
-def first_difference(
-    received: NDArray[Any], expected: NDArray[Any], rtol: float, atol: float
-) -> tuple[int, ...] | None:
-    """The first index, in reading order, where two arrays of one shape differ, or None."""
-    close = np.isclose(received, expected, rtol=rtol, atol=atol, equal_nan=True)
-    if close.all():
-        return None
-    return tuple(int(i) for i in np.argwhere(~close)[0])
-
-
 def side_by_side(
     received: NDArray[Any],
     expected: NDArray[Any],

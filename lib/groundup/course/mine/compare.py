@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.course.show import as_array, first_difference, side_by_side
+from groundup.course.compare import ROUNDING, difference, kind, largest, precision
+from groundup.course.show import as_array, side_by_side
 
 RESULT = "the result"
-# Relative to the entry, and to the largest entry: what another order of the same sums may give.
-_ROUNDING = {
-    "float64": (1e-9, 1e-12),
-    "float32": (1e-5, 2e-6),
-    "float16": (1e-2, 2e-3),
-    "bfloat16": (5e-2, 1e-2),
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,8 @@ class Comparison:
         if array is not None:
             yield self._tensor(got, wanted, array, what)
             return
-        if type(got) is not type(wanted) or _length(got) != _length(wanted):
+        alike = _is_sequence(got) and _is_sequence(wanted)
+        if not (alike or type(got) is type(wanted)) or _length(got) != _length(wanted):
             yield _unlike(got, wanted, what)
             return
         if id(wanted) in self.seen:
@@ -79,14 +74,11 @@ class Comparison:
         own = as_array(got)
         if own is None or own.shape != array.shape or _kind(got) != _kind(wanted):
             return _unlike(got, wanted, what)
-        rtol, atol = 0.0, 0.0
-        if array.dtype.kind in "fc":
-            rtol, share = _ROUNDING[self.coarse]
-            atol = share * _largest(array)
         with np.errstate(all="ignore"):
-            away = _largest(own - array.astype(np.result_type(array, np.float64)))
-        error = away / (_largest(array) or 1.0)
-        index = first_difference(own, array, rtol, atol)
+            away = largest(own - array.astype(np.result_type(array, np.float64)))
+        error = away / (largest(array) or 1.0)
+        rounding = self.coarse if array.dtype.kind == "f" else ""
+        index = difference(own, array, rounding, floor=0.0)
         if index is None:
             return Finding(what, error)
         return Finding(
@@ -96,8 +88,8 @@ class Comparison:
 
 def coarsest(values: Any) -> str:
     """The coarsest floating-point type of the arrays and tensors in nested containers."""
-    found = {_dtype(leaf) for leaf in _leaves(values)} & _ROUNDING.keys()
-    return max(found or {"float64"}, key=lambda name: _ROUNDING[name])
+    found = {precision(leaf) for leaf in _leaves(values)} - {""}
+    return max(found or {"float64"}, key=lambda name: ROUNDING[name])
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -122,15 +114,15 @@ def _length(value: Any) -> int:
     return len(value) if isinstance(value, dict | list | tuple) else 0
 
 
-def _dtype(value: Any) -> str:
-    return str(getattr(value, "dtype", "")).removeprefix("torch.")
+def _is_sequence(value: Any) -> bool:
+    return type(value) in (list, tuple)
 
 
 def _kind(value: Any) -> str:
     """What a tensor is. A number is a number, whether Python's or NumPy's."""
     if isinstance(value, int | float | np.generic) or _is_scalar_array(value):
         return "a number"
-    return f"{_name(value)} of {_dtype(value)}"
+    return f"{_name(value)} of {kind(value)}"
 
 
 def _is_scalar_array(value: Any) -> bool:
@@ -155,9 +147,3 @@ def _describe(value: Any) -> str:
         return _name(value) + parts
     shape = tuple(getattr(value, "shape", ()))
     return f"{_kind(value)}, shape {shape}" if shape else _kind(value)
-
-
-def _largest(array: NDArray[Any]) -> float:
-    """The largest size of a finite entry; 0 where there is none."""
-    sizes = np.abs(array[np.isfinite(array)])
-    return float(sizes.max()) if sizes.size else 0.0

@@ -1,0 +1,94 @@
+"""Watch the arguments of a learner's functions: what the caller passed, it still has afterwards."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundup.course import expect
+from groundup.course.show import as_array
+
+_PROBABLY = (
+    "Operators such as -= and /=, out=, and assignments to x[...] write into the array that was "
+    "passed. Make a new one: x = x - 1."
+)
+_CACHE = "A backward pass may be run twice over one cache; the second would be wrong. " + _PROBABLY
+
+
+def guarded(functions: SimpleNamespace, changes: Collection[str] = ()) -> SimpleNamespace:
+    """The functions, each made to fail a check if it changes an argument.
+
+    Args:
+        functions: the learner's, by name.
+        changes: the parameters that an exercise asks to change.
+    """
+    return SimpleNamespace(
+        **{name: _guard(name, each, changes) for name, each in vars(functions).items()}
+    )
+
+
+def arrays(value: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays and tensors within a value, by where they are in it.
+
+    Args:
+        value: an array, or lists, tuples, dictionaries, namespaces and dataclasses of them.
+        name: of the value.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from arrays(item, f"{name}[{key!r}]")
+    elif isinstance(value, list) and value and all(isinstance(v, int | float) for v in value):
+        yield name, np.array(value)
+    elif isinstance(value, list | tuple):
+        for n, item in enumerate(value):
+            yield from arrays(item, f"{name}[{n}]")
+    elif isinstance(value, SimpleNamespace):
+        for key, item in vars(value).items():
+            yield from arrays(item, f"{name}.{key}")
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from arrays(getattr(value, field.name, None), f"{name}.{field.name}")
+    elif hasattr(value, "shape"):
+        array = as_array(value)
+        if array is not None and array.shape:
+            yield name, array
+
+
+def _guard(name: str, function: Callable[..., Any], changes: Collection[str]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = dict(signature.bind(*args, **kwargs).arguments)
+        except TypeError:  # a wrong call of a check's; Python's own message tells of it
+            return function(*args, **kwargs)
+        watched = {key: value for key, value in given.items() if key not in changes}
+        before = {key: _snapshot(value, key) for key, value in watched.items()}
+        result = function(*args, **kwargs)
+        for key, value in watched.items():
+            old, new = before[key], dict(arrays(value, key))
+            places = [place for place in old | new if not _same(old.get(place), new.get(place))]
+            if places:
+                expect.fail(
+                    f"{name} changes {places[0]} in place. The caller still needs it.",
+                    given={"before": old.get(places[0]), "after": new.get(places[0])},
+                    probably=_CACHE if key == "cache" else _PROBABLY,
+                )
+        return result
+
+    call.__wrapped__ = function  # type: ignore[attr-defined]
+    return call
+
+
+def _snapshot(value: Any, name: str) -> dict[str, NDArray[Any]]:
+    return {place: array.copy() for place, array in arrays(value, name)}
+
+
+def _same(before: NDArray[Any] | None, now: NDArray[Any] | None) -> bool:
+    if before is None or now is None:
+        return False
+    return now.shape == before.shape and now.tobytes() == before.tobytes()
