@@ -39,6 +39,25 @@ class Mutant:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A right version of one function in another style, which the checks must accept.
+
+    Attributes:
+        exercise: the id.
+        replaces: the function's name in the exercise.
+        name: of the variant.
+        about: what is unusual in it, a sentence.
+        function: the version.
+    """
+
+    exercise: str
+    replaces: str
+    name: str
+    about: str
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Implementation:
     """Functions that the checks can be run on.
 
@@ -63,20 +82,52 @@ def mutant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Mutan
     """
 
     def wrap(function: Callable[..., Any]) -> Mutant:
-        diagnosis = " ".join((function.__doc__ or "").split())
-        if not diagnosis:
-            raise ValueError(f"the mutant {function.__name__} needs a docstring: the diagnosis")
-        return Mutant(exercise, replaces, function.__name__, diagnosis, function)
+        return Mutant(exercise, replaces, function.__name__, _sentence(function), function)
+
+    return wrap
+
+
+def variant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Variant]:
+    """Make a function in a ``variants.py`` a right version; its docstring says what is unusual.
+
+    Args:
+        exercise: the id, such as ``5.1``.
+        replaces: the function's name in the exercise.
+
+    Raises:
+        ValueError: the function has no docstring.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Variant:
+        return Variant(exercise, replaces, function.__name__, _sentence(function), function)
 
     return wrap
 
 
 def mutants(exercise: Exercise) -> dict[str, Mutant]:
     """The mutants of an exercise, by name."""
-    path = exercise.mutants
-    module = _execute(path.read_text(encoding="utf-8"), path, f"mutants_of_{exercise.folder}")
-    found = (value for value in vars(module).values() if isinstance(value, Mutant))
-    return {each.name: each for each in found if each.exercise == exercise.id}
+    found = _defined(exercise.mutants, exercise)
+    return {each.name: each for each in found if isinstance(each, Mutant)}
+
+
+def variants(exercise: Exercise) -> dict[str, Variant]:
+    """The right versions of an exercise in other styles, by name; a chapter may have none."""
+    path = exercise.mutants.with_name("variants.py")
+    found = _defined(path, exercise) if path.is_file() else []
+    return {each.name: each for each in found if isinstance(each, Variant)}
+
+
+def _defined(path: Path, exercise: Exercise) -> list[Any]:
+    """What a file of versions defines of an exercise."""
+    module = _execute(path.read_text(encoding="utf-8"), path, f"{path.stem}_of_{exercise.folder}")
+    return [each for each in vars(module).values() if getattr(each, "exercise", "") == exercise.id]
+
+
+def _sentence(function: Callable[..., Any]) -> str:
+    said = " ".join((function.__doc__ or "").split())
+    if not said:
+        raise ValueError(f"{function.__name__} needs a docstring, which says what it does")
+    return said
 
 
 def load(exercise: Exercise, which: str = "", file: Path | None = None) -> Implementation:
@@ -115,9 +166,9 @@ def load(exercise: Exercise, which: str = "", file: Path | None = None) -> Imple
     return mutated(own, known[name], exercise)
 
 
-def mutated(solution: Implementation, wrong: Mutant, exercise: Exercise) -> Implementation:
-    """A solution with one of its functions replaced by a wrong version."""
-    functions = {**vars(solution.functions), wrong.replaces: wrong.function}
+def mutated(solution: Implementation, by: Mutant | Variant, exercise: Exercise) -> Implementation:
+    """A solution with one of its functions replaced by another version."""
+    functions = {**vars(solution.functions), by.replaces: by.function}
     return Implementation(SimpleNamespace(**functions), exercise.mutants)
 
 
