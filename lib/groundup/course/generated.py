@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,6 +173,7 @@ def _setter(node: Any, field: str, value: Any, index: int | None = None) -> Call
 
 
 def _late(right: _Function, less: _Function) -> _Function:
+    @wraps(right)
     def late(*args: Any, **kwargs: Any) -> Any:
         try:
             right(*copy.deepcopy(args), **copy.deepcopy(kwargs))
@@ -200,7 +202,7 @@ def _roundings(exercise: Exercise, solution: Implementation) -> Iterator[Mutant]
                 what = f"{name} takes {told} through float32."
                 wrong = _coarse(right, place, mode == "cast")
                 yield Mutant(exercise.id, name, f"{name}_{mode}_{place}", what, wrong)
-        if exercise.changes and not name.endswith("_backward"):
+        if _changes_fractions(exercise, solution, name):
             what = f"{name} takes what it changes in place through float32."
             wrong = _coarse_in_place(right, exercise.changes)
             yield Mutant(exercise.id, name, f"{name}_rounded_in_place", what, wrong)
@@ -241,11 +243,30 @@ def _backward(
     return made
 
 
+def _changes_fractions(exercise: Exercise, solution: Implementation, name: str) -> bool:
+    """Whether some check has a function change numbers in place that are not all whole."""
+    right = getattr(solution.functions, name)
+    signature = inspect.signature(right)
+    found = False
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        nonlocal found
+        result = right(*args, **kwargs)
+        given = signature.bind(*args, **kwargs).arguments
+        for changed in exercise.changes:
+            found |= any((array % 1).any() for _, array in arrays(given.get(changed)))
+        return result
+
+    _run(exercise, solution, name, record)
+    return found
+
+
 def _as_parts(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple | list) else [result]
 
 
 def _coarse(right: _Function, place: int, cast: bool) -> _Function:
+    @wraps(right)
     def coarse(*args: Any, **kwargs: Any) -> Any:
         result = right(*args, **kwargs)
         if not isinstance(result, tuple | list):
@@ -259,6 +280,7 @@ def _coarse(right: _Function, place: int, cast: bool) -> _Function:
 def _coarse_in_place(right: _Function, changes: tuple[str, ...]) -> _Function:
     signature = inspect.signature(right)
 
+    @wraps(right)
     def coarse(*args: Any, **kwargs: Any) -> Any:
         result = right(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments

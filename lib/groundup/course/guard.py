@@ -1,8 +1,8 @@
 """Watch the arguments of a learner's functions: what the caller passed, it still has afterwards."""
 
-import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,15 +19,25 @@ _PROBABLY = (
 _CACHE = "A backward pass may be run twice over one cache; the second would be wrong. " + _PROBABLY
 
 
-def guarded(functions: SimpleNamespace, changes: Collection[str] = ()) -> SimpleNamespace:
+def guarded(
+    functions: SimpleNamespace,
+    parameters: Mapping[str, Sequence[str]],
+    changes: Collection[str] = (),
+) -> SimpleNamespace:
     """The functions, each made to fail a check if it changes an argument.
+
+    A function that raises ValueError must have changed nothing at all.
 
     Args:
         functions: the learner's, by name.
-        changes: the parameters that an exercise asks to change.
+        parameters: what the library calls the parameters of each, in order.
+        changes: those that an exercise asks to change.
     """
     return SimpleNamespace(
-        **{name: _guard(name, each, changes) for name, each in vars(functions).items()}
+        **{
+            name: _guard(name, each, parameters.get(name, ()), changes)
+            for name, each in vars(functions).items()
+        }
     )
 
 
@@ -58,30 +68,40 @@ def arrays(value: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
             yield name, array
 
 
-def _guard(name: str, function: Callable[..., Any], changes: Collection[str]) -> Callable[..., Any]:
-    signature = inspect.signature(function)
-
+def _guard(
+    name: str, function: Callable[..., Any], parameters: Sequence[str], changes: Collection[str]
+) -> Callable[..., Any]:
+    @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        given = dict(zip(parameters, args, strict=False)) | kwargs
+        before = {key: _snapshot(value, key) for key, value in given.items()}
         try:
-            given = dict(signature.bind(*args, **kwargs).arguments)
-        except TypeError:  # a wrong call of a check's; Python's own message tells of it
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+        except ValueError as error:
+            says = f"{name} changes {{place}} before it refuses the call, with ValueError: {error}."
+            _compare(given, before, says, "Ask for everything that is refused first.")
+            raise
         watched = {key: value for key, value in given.items() if key not in changes}
-        before = {key: _snapshot(value, key) for key, value in watched.items()}
-        result = function(*args, **kwargs)
-        for key, value in watched.items():
-            old, new = before[key], dict(arrays(value, key))
-            places = [place for place in old | new if not _same(old.get(place), new.get(place))]
-            if places:
-                expect.fail(
-                    f"{name} changes {places[0]} in place. The caller still needs it.",
-                    given={"before": old.get(places[0]), "after": new.get(places[0])},
-                    probably=_CACHE if key == "cache" else _PROBABLY,
-                )
+        for key in watched:
+            says = f"{name} changes {{place}} in place. The caller still needs it."
+            _compare({key: given[key]}, before, says, _CACHE if key == "cache" else _PROBABLY)
         return result
 
-    call.__wrapped__ = function  # type: ignore[attr-defined]
     return call
+
+
+def _compare(
+    given: Mapping[str, Any],
+    before: Mapping[str, dict[str, NDArray[Any]]],
+    says: str,
+    probably: str,
+) -> None:
+    for key, value in given.items():
+        old, new = before[key], dict(arrays(value, key))
+        for place in old | new:
+            if not _same(old.get(place), new.get(place)):
+                shown = {"before": old.get(place), "after": new.get(place)}
+                expect.fail(says.replace("{place}", place), "", shown, probably)
 
 
 def _snapshot(value: Any, name: str) -> dict[str, NDArray[Any]]:

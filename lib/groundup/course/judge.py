@@ -6,6 +6,7 @@ from pathlib import Path
 
 from groundup.course.checks import Check, CheckFailure
 from groundup.course.exercises import Exercise
+from groundup.course.generate import parameters
 from groundup.course.guard import guarded
 from groundup.course.implementations import Implementation, lacks, load
 from groundup.course.match import known_mistake
@@ -102,7 +103,7 @@ def _judge(
     except CheckFailure as failure:
         yield {"unusable": str(failure)}
         return
-    watched = replace(own, functions=guarded(own.functions, exercise.changes))
+    watched = replace(own, functions=guarded(own.functions, parameters(exercise), exercise.changes))
     wrong = False
     for number, check in enumerate(checks):
         yield {"begins": number}
