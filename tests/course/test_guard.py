@@ -65,7 +65,7 @@ def test_a_refusal_changes_nothing_not_even_what_may_change() -> None:
         raise ValueError("x is empty")
 
     own = guarded(SimpleNamespace(f=late), {"f": ["x", "out"]}, changes=["out"])
-    with pytest.raises(CheckFailure, match="f changes out before it refuses .* x is empty"):
+    with pytest.raises(CheckFailure, match=r"f changes out before it refuses .* x is empty"):
         own.f(np.zeros(0), np.zeros(2))
 
 
