@@ -1,4 +1,4 @@
-# Stub 280d4feea20b: yours to edit. It is never written over unasked.
+# Stub 75b9b2400ea0: yours to edit. It is never written over unasked.
 """Exercise 19.1, InfoNCE over several processes.
 
 Write the body of ``info_nce``, then run
@@ -21,7 +21,7 @@ def info_nce(
     Args:
         queries: (b, D), the rows of this process.
         documents: (N, D), the rows of every process, N ≥ b. The right document of query i is row
-            ``offset + i``; every other row is a negative.
+            ``offset + i``; every other row is a negative. The cosine with a vector of zeros is 0.
         temperature: τ. Cosines lie in [−1, 1]; divided by 0.05 they span −20 to 20 nats.
         offset: where this process's documents begin: rank · b.
 
@@ -29,6 +29,6 @@ def info_nce(
         The mean cross-entropy in nats, a scalar.
 
     Raises:
-        ValueError: the documents do not hold one for each query.
+        ValueError: there is no query, or the documents do not hold one for each.
     """
     raise NotImplementedError("19.1")

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,9 +44,15 @@ def test_scalar(own: Any) -> None:
 
 @check(Layer.SHAPES)
 def test_refuses(own: Any) -> None:
-    """too few documents for the queries raise ValueError"""
-    with expect.raises(ValueError, "the last query's document would be row 2, and there are 2"):
-        own.info_nce(QUERIES, DOCUMENTS, offset=1)
+    """no query, or no document for one of them, raises ValueError"""
+    for rows, offset, when in (
+        (2, 1, "the last query's document would be row 2, and there are 2"),
+        (2, -1, "the first query's document would be row -1"),
+        (0, 0, "there is no query to take the mean over"),
+    ):
+        given = {"queries": QUERIES[:rows], "documents": DOCUMENTS, "offset": offset}
+        with expect.raises(ValueError, when, given):
+            own.info_nce(QUERIES[:rows], DOCUMENTS, offset=offset)
 
 
 @check(Layer.INPUTS)
@@ -67,8 +74,8 @@ def test_one_query(own: Any) -> None:
         given=given,
         probably="The cosines are 0.6 and 0.8, the logits 1.2 and 1.6, the loss "
         "log(1 + exp(1.6 - 1.2)) = 0.913. If you have 0.7444, you multiplied by the temperature. "
-        "If you have 0.4, the right document is missing from the denominator. If you have 0, the "
-        "query has but one choice: the softmax must run over all documents.",
+        "If you have 0.4, the right document is missing from the denominator. If you have 1.317, "
+        "the logarithm is that of base 2: nats are natural ones.",
     )
 
 
@@ -102,7 +109,7 @@ def test_two_queries(own: Any) -> None:
         what="The loss",
         given=given,
         probably="The two losses are 1.112 and 0.7824, and their mean 0.9472. If you have 1.894, "
-        "they are summed.",
+        "they are summed. If you have 0.6315, their sum is divided by the number of documents.",
     )
 
 
@@ -135,9 +142,22 @@ def test_random(own: Any) -> None:
                 by_definition(queries, documents, 0.1, offset),
                 what="The loss",
                 given=given,
-                probably="The worked examples are right, so something depends on the size of the "
-                "batch, the width, or the sign of a cosine.",
+                probably="The worked examples are right. Compare what is new here: the numbers of "
+                "queries and documents, the width, the offset, the signs of the cosines.",
             )
+
+
+@check(Layer.RANDOM)
+def test_default_temperature(own: Any) -> None:
+    """without a temperature it is 0.05, and without an offset 0"""
+    queries, documents = draw(2, 4, 3, 9)
+    expect.close(
+        own.info_nce(queries, documents),
+        by_definition(queries, documents, 0.05, 0),
+        what="The loss",
+        given={"queries": queries, "documents": documents},
+        probably="The parameters' defaults are used: temperature = 0.05 and offset = 0.",
+    )
 
 
 @check(Layer.GRADIENTS, points=2)
@@ -159,9 +179,33 @@ def test_gradients(own: Any) -> None:
                 what=f"The gradient of the {name}",
                 given={"queries": own_inputs[0], "documents": own_inputs[1], "temperature": 0.5}
                 | {"offset": offset},
-                probably="If it is zero, this input is cut off from the loss: detach, .data, "
-                "item() and no_grad do that.",
+                probably="The loss itself is right. Where a gradient is zero, the input is cut off "
+                "from the loss: detach, .data, item() and no_grad do that.",
             )
+
+
+@check(Layer.STABILITY)
+def test_vector_of_zeros(own: Any) -> None:
+    """the cosine with a vector of zeros is 0, and gradients are finite"""
+    queries = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    loss = own.info_nce(queries, DOCUMENTS, 0.5)
+    given = {"queries": queries, "documents": DOCUMENTS, "temperature": 0.5, "offset": 0}
+    expect.close(
+        loss,
+        math.log(2),
+        what="The loss",
+        given=given,
+        probably="Both logits are 0, so the loss is ln 2. If you have nan, zero is divided by "
+        "zero: F.normalize divides by a length of at least 1e-12.",
+    )
+    gradient = torch.autograd.grad(loss, queries)[0] if loss.requires_grad else queries.detach()
+    expect.close(
+        torch.isfinite(gradient),
+        np.array([[True, True]]),
+        what="Whether the gradient of the queries is finite",
+        given=given,
+        probably="torch.where after a division passes the division's gradient back, NaN included.",
+    )
 
 
 @check(Layer.STABILITY)

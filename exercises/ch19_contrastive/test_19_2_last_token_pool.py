@@ -78,8 +78,8 @@ def test_padded_right(own: Any) -> None:
         what="The vector",
         given={"hidden": FOUR, "mask": mask},
         probably="Positions 0 and 1 are real, so it is the vector of position 1. If you have 4 at "
-        "[0, 0], you read the last column, which is padding. If you have 1 at [0, 0], you read "
-        "the first token. If you have 1.5 at [0, 0], you took the mean.",
+        "[0, 0], you read the last column, which is padding. If you have 1.5 at [0, 0], you took "
+        "the mean.",
     )
 
 
@@ -94,7 +94,8 @@ def test_padded_left(own: Any) -> None:
         given={"hidden": FOUR, "mask": mask},
         probably="Positions 2 and 3 are real, so it is the vector of position 3. If you have 2 at "
         "[0, 0], you count real tokens, which gives a position only when they begin at 0. If you "
-        "have 3 at [0, 0], it is the first real token: argmax finds the first of equal entries.",
+        "have 3 at [0, 0], it is the first real token: argmax finds the first of equal entries. "
+        "If you have 1 at [0, 0], it is the first position, which is padding.",
     )
 
 
@@ -107,10 +108,8 @@ def test_padded_on_both_sides(own: Any) -> None:
         np.array([[3.0, 20.0]]),
         what="The vector",
         given={"hidden": FOUR, "mask": mask},
-        probably="Positions 1 and 2 are real, so it is the vector of position 2. Each side alone "
-        "was right. If you have 4 at [0, 0], the first zero of the mask is taken for the end of "
-        "the text. If you have 2 at [0, 0], you tell two cases apart, left and right: look for "
-        "the largest real position instead, and there is one case.",
+        probably="Positions 1 and 2 are real, so it is the vector of position 2. It needs no "
+        "cases for the sides: look for the largest position whose mask is not zero.",
     )
 
 
@@ -118,13 +117,13 @@ def test_padded_on_both_sides(own: Any) -> None:
 def test_two_texts(own: Any) -> None:
     """two texts in a batch, each with an end of its own"""
     hidden = torch.cat([FOUR, 10 * FOUR])
-    mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1]])
+    mask = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0]])
     expect.close(
         own.last_token_pool(hidden, mask),
-        np.array([[2.0, 30.0], [40.0, 100.0]]),
+        np.array([[2.0, 30.0], [30.0, 200.0]]),
         what="The result",
         given={"hidden": hidden, "mask": mask},
-        probably="The first text ends at position 1, the second at position 3. If you have 4 at "
+        probably="The first text ends at position 1, the second at position 2. If you have 3 at "
         "[0, 0], both are read where the longer ends: the maximum must run along axis 1, for each "
         "row alone.",
     )
@@ -136,6 +135,8 @@ def test_any_mask(own: Any) -> None:
     for mask in (
         torch.tensor([[True, True, False, False]]),
         torch.tensor([[2.0, 0.5, 0.0, 0.0]], dtype=torch.float64),
+        torch.tensor([[-1, -2, 0, 0]]),
+        torch.tensor([[1, 200, 0, 0]], dtype=torch.uint8),
     ):
         expect.close(
             own.last_token_pool(FOUR, mask),
@@ -158,8 +159,8 @@ def test_random(own: Any) -> None:
             by_loop(hidden, mask),
             what="The result",
             given={"hidden": hidden, "mask": mask},
-            probably="The worked examples are right, so look at the sizes: which axis of hidden "
-            "meets which index?",
+            probably="Compare the sizes and the masks with those of the worked examples: which "
+            "axis of hidden meets which index?",
         )
 
 
@@ -188,7 +189,7 @@ def test_gradient(own: Any) -> None:
 def test_padding_is_never_read(own: Any) -> None:
     """padding that is infinite or not a number does not matter"""
     hidden = FOUR.clone()
-    hidden[0, 2], hidden[0, 3] = torch.inf, torch.nan
+    hidden[0, 2, 0], hidden[0, 2, 1] = torch.inf, torch.nan
     mask = torch.tensor([[1, 1, 0, 0]])
     expect.close(
         own.last_token_pool(hidden, mask),

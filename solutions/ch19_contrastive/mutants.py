@@ -7,6 +7,8 @@ from groundup.course.implementations import mutant
 
 
 def _cosines(queries, documents, offset):
+    if not len(queries) or offset < 0:
+        raise ValueError("queries and their documents are needed")
     if offset + len(queries) > len(documents):
         raise ValueError("as many documents as queries are needed")
     return F.normalize(queries, dim=-1) @ F.normalize(documents, dim=-1).T
@@ -127,9 +129,59 @@ def normalised_in_place(queries, documents, temperature=0.05, offset=0):
 @mutant("19.1", replaces="info_nce")
 def documents_not_counted(queries, documents, temperature=0.05, offset=0):
     """The number of documents is not checked: queries without one are left out in silence."""
+    if not len(queries) or offset < 0:
+        raise ValueError("queries and their documents are needed")
     rows = torch.arange(min(len(queries), len(documents) - offset))
     logits = F.normalize(queries, dim=-1) @ F.normalize(documents, dim=-1).T / temperature
     return F.cross_entropy(logits[rows], rows + offset)
+
+
+@mutant("19.1", replaces="info_nce")
+def both_ways(queries, documents, temperature=0.05, offset=0):
+    """The loss of documents that choose queries is averaged in, as CLIP does: another loss."""
+    logits = _cosines(queries, documents, offset) / temperature
+    rows = torch.arange(len(queries))
+    there, back = logits.log_softmax(1), logits.log_softmax(0)
+    return -(there + back)[rows, rows + offset].mean() / 2
+
+
+@mutant("19.1", replaces="info_nce")
+def mean_over_documents(queries, documents, temperature=0.05, offset=0):
+    """The sum is divided by the number of documents, and not by the number of queries."""
+    logits = _cosines(queries, documents, offset) / temperature
+    labels = torch.arange(len(queries)) + offset
+    return F.cross_entropy(logits, labels, reduction="sum") / len(documents)
+
+
+@mutant("19.1", replaces="info_nce")
+def in_bits(queries, documents, temperature=0.05, offset=0):
+    """The logarithm has base 2: that is the loss in bits, and not in nats."""
+    logits = _cosines(queries, documents, offset) / temperature
+    rows = torch.arange(len(queries))
+    return (logits.exp().sum(1).log2() - (logits * 1.4426950408889634)[rows, rows + offset]).mean()
+
+
+@mutant("19.1", replaces="info_nce")
+def divided_by_plain_length(queries, documents, temperature=0.05, offset=0):
+    """The length that divides has no lower bound: a vector of zeros gives NaN."""
+    _cosines(queries, documents, offset)
+    q, d = (x / x.norm(dim=-1, keepdim=True) for x in (queries, documents))
+    return F.cross_entropy(q @ d.T / temperature, torch.arange(len(queries)) + offset)
+
+
+@mutant("19.1", replaces="info_nce")
+def gradient_of_zeros_lost(queries, documents, temperature=0.05, offset=0):
+    """NaN is replaced after the division: the loss is finite, and the gradient still NaN."""
+    _cosines(queries, documents, offset)
+    q, d = (torch.nan_to_num(x / x.norm(dim=-1, keepdim=True)) for x in (queries, documents))
+    return F.cross_entropy(q @ d.T / temperature, torch.arange(len(queries)) + offset)
+
+
+@mutant("19.1", replaces="info_nce")
+def temperature_of_clip(queries, documents, temperature=0.07, offset=0):
+    """The temperature is 0.07 where none is given: the signature says 0.05."""
+    logits = _cosines(queries, documents, offset) / temperature
+    return F.cross_entropy(logits, torch.arange(len(queries)) + offset)
 
 
 def _refuse_empty(mask):
@@ -275,6 +327,20 @@ def argmax_of_reversed_mask(hidden, mask):
     """argmax of the reversed mask: it fails for booleans and is misled by numbers above one."""
     _refuse_empty(mask)
     return hidden[_rows(hidden), mask.shape[1] - 1 - mask.flip(1).argmax(1)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def only_ones_are_real(hidden, mask):
+    """Entries that equal 1 are taken for real tokens, and not all that are not zero."""
+    _refuse_empty(mask)
+    return hidden[_rows(hidden), _last(mask == 1)]
+
+
+@mutant("19.2", replaces="last_token_pool")
+def only_positive_is_real(hidden, mask):
+    """Entries above zero are taken for real tokens, and not all that are not zero."""
+    _refuse_empty(mask)
+    return hidden[_rows(hidden), _last(mask > 0)]
 
 
 @mutant("19.2", replaces="last_token_pool")

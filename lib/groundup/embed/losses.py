@@ -16,7 +16,7 @@ def info_nce(
     Args:
         queries: (b, D), the rows of this process.
         documents: (N, D), the rows of every process, N ≥ b. The right document of query i is row
-            ``offset + i``; every other row is a negative.
+            ``offset + i``; every other row is a negative. The cosine with a vector of zeros is 0.
         temperature: τ. Cosines lie in [−1, 1]; divided by 0.05 they span −20 to 20 nats.
         offset: where this process's documents begin: rank · b.
 
@@ -24,14 +24,16 @@ def info_nce(
         The mean cross-entropy in nats, a scalar.
 
     Raises:
-        ValueError: the documents do not hold one for each query.
+        ValueError: there is no query, or the documents do not hold one for each.
 
     Derivation:
         With :math:`p_{ij}` the softmax over documents and :math:`y_{ij} = [j = o + i]`, the
         gradient with respect to a cosine is :math:`(p_{ij} - y_{ij}) / (b\,\tau)`: the right
         document is pulled by what it lacks, each wrong one pushed by what it takes.
     """
-    if offset + len(queries) > len(documents):
+    if not len(queries):
+        raise ValueError("info_nce needs at least one query: got none")
+    if offset < 0 or offset + len(queries) > len(documents):
         raise ValueError(
             f"{len(queries)} queries from row {offset} on need as many documents: "
             f"got {len(documents)}"
