@@ -1,4 +1,4 @@
-# Stub 818c5827a2a5: yours to edit. It is never written over unasked.
+# Stub fdfbc9d52ad1: yours to edit. It is never written over unasked.
 """Exercise 5.4, Warm-up and a cosine.
 
 Write the body of ``warmup_cosine``, then run
@@ -20,6 +20,6 @@ def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float 
         floor: the last rate.
 
     Raises:
-        ValueError: a step is negative, or the rates are not 0 <= floor <= peak.
+        ValueError: a step is negative, or the rates are not 0 <= floor <= peak < infinity.
     """
     raise NotImplementedError("5.4")

@@ -65,8 +65,7 @@ def test_second_mean(own: Any) -> None:
         np.array([2.0]),
         what="second, after one step,",
         given=given,
-        probably="It is 0.5·0 + 0.5·2² = 2. If you have 1, the gradient is not squared. If you "
-        "have 4, you returned the corrected mean.",
+        probably="It is 0.5·0 + 0.5·2² = 2. If you have 4, you returned the corrected mean.",
     )
 
 
@@ -81,8 +80,8 @@ def test_first_step(own: Any) -> None:
         given=given,
         probably="The corrected means are 0.5 / (1 - 0.75) = 2 and 2 / (1 - 0.5) = 4, and the "
         "change is -0.1·2/√4. If you have -0.03536, the correction is missing. If you have "
-        "-0.1414, only first has it. If you have nan, its exponent is step - 1. If you have "
-        "-0.05, the root is missing. If you have 0.1, the minus sign is.",
+        "nan, the exponent of the correction is step - 1. If you have -0.05, the root is missing. "
+        "If you have 0.1, the minus sign is missing.",
     )
 
 
@@ -96,8 +95,8 @@ def test_second_step(own: Any) -> None:
         what="The change of step 2",
         given=given,
         probably="The means are now 0.75·0.5 - 0.25·2 = -0.125 and 0.5·2 + 0.5·4 = 3. Corrected "
-        "they are -0.125 / (1 - 0.75²) and 3 / (1 - 0.5²) = 4. Step 1 was right, so look at the "
-        "exponent of the correction: it is the step. If you have 0.02041, it is missing.",
+        "they are -0.125 / (1 - 0.75²) and 3 / (1 - 0.5²) = 4: the exponent of the correction is "
+        "the step.",
     )
 
 
@@ -144,9 +143,23 @@ def test_runs(own: Any) -> None:
                 what=f"The change of step {step}",
                 given={f"gradient {n}": g for n, g in enumerate(gradients[:step], start=1)}
                 | {"lr": 0.01, "beta1": 0.9, "beta2": 0.95},
-                probably="One step alone is right. Over several, look at what is returned as first "
-                "and second: the next step starts from them.",
+                probably="Each step starts from what the step before returned as first and second.",
             )
+
+
+@check(Layer.RANDOM)
+def test_defaults(own: Any) -> None:
+    """without betas and eps they are 0.9, 0.999 and 1e-8"""
+    gradient, first, second = np.array([1e-8, 3.0]), np.array([2e-8, -1.0]), np.array([0.0, 4.0])
+    mean = (0.9 * first + 0.1 * gradient) / (1 - 0.9**3)
+    square = (0.999 * second + 0.001 * gradient**2) / (1 - 0.999**3)
+    expect.close(
+        own.adam(gradient, first, second, 3, 0.5)[0],
+        -0.5 * mean / (np.sqrt(square) + 1e-8),
+        what="The change of step 3",
+        given={"gradient": gradient, "first": first, "second": second, "lr": 0.5},
+        probably="beta1, beta2 and eps were not passed, so they are the defaults of the signature.",
+    )
 
 
 @check(Layer.STABILITY)

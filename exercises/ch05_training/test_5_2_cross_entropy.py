@@ -66,8 +66,8 @@ def test_two_rows(own: Any) -> None:
         (math.log(8 / 3) + math.log(2)) / 2,
         what="The loss",
         given=GIVEN,
-        probably="One row is right, so look at what happens over rows. If you have 1.674, they "
-        "are summed and not averaged.",
+        probably="The losses of the rows are 0.9808 and 0.6931. If you have 1.674, they are summed "
+        "and not averaged.",
     )
 
 
@@ -80,11 +80,11 @@ def test_gradient_by_hand(own: Any) -> None:
         np.array([[1 / 16, -5 / 16, 4 / 16], [2 / 16, 2 / 16, -4 / 16]]),
         what="dlogits",
         given=GIVEN,
-        probably="The probabilities are 1/8, 3/8, 4/8 and 2/8, 2/8, 4/8. Take one off the right "
-        "class of each row, and off no other; then divide by the number of rows, 2. Every row of "
-        "the result sums to zero. If you have 0.1875 at [0, 1], nothing is taken off. If you have "
-        "-0.25 at [0, 2], it is taken off whole columns. If you have 0.125 at [0, 0], the "
-        "division is missing.",
+        probably="The probabilities are 1/8, 3/8, 4/8 and 2/8, 2/8, 4/8. Subtract one "
+        "at the right class of each row, and at no other; then divide by the number of rows, 2. "
+        "Every row of the result sums to zero. If you have 0.1875 at [0, 1], nothing is "
+        "subtracted. If you have -0.375 at [1, 1], one is subtracted from whole columns. "
+        "If you have 0.125 at [0, 0], the division is missing.",
     )
 
 
@@ -98,6 +98,8 @@ def test_refuses_what_is_no_class(own: Any) -> None:
         own.cross_entropy(logits, np.array([-1]))
     with expect.raises(ValueError, "there are two rows and one target"):
         own.cross_entropy(np.zeros((2, 3)), np.array([0]))
+    with expect.raises(ValueError, "the logits have three axes"):
+        own.cross_entropy(np.zeros((2, 2, 3)), np.zeros((2, 2), dtype=int))
     with expect.raises(ValueError, "there are no rows"):
         own.cross_entropy(np.zeros((0, 3)), np.zeros(0, dtype=int))
 
@@ -118,7 +120,7 @@ def test_random(own: Any) -> None:
             math.fsum(losses) / rows,
             what="The loss",
             given={"logits": logits, "targets": targets},
-            probably="The worked example is right, so some step depends on the size of the batch.",
+            probably="Compare the numbers of rows and classes with those of the worked example.",
         )
 
 
@@ -136,8 +138,9 @@ def test_gradient(own: Any) -> None:
             at=logits,
             what="dlogits",
             given={"logits": logits, "targets": targets},
-            probably="The two passes do not belong together: one of them averages and the other "
-            "does not, or the gradient is of another function.",
+            probably="The loss has passed its checks; this is its derivative, by differences of "
+            "your own forward pass. By hand it is the softmax, minus one at the target, over the "
+            "number of rows.",
         )
 
 

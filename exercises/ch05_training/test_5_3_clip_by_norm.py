@@ -10,8 +10,12 @@ from groundup.course.checks import Layer, check
 
 
 def three() -> dict[str, Any]:
-    """Two arrays whose joint norm is √(2² + 1² + 2²) = 3."""
-    return {"a": np.array([2.0, 1.0]), "b": np.array([[2.0]])}
+    """Two arrays whose joint norm is √(6² + 2² + 3²) = 7."""
+    return {"a": np.array([6.0, 2.0]), "b": np.array([[3.0]])}
+
+
+# PyTorch divides by the norm + 1e-6, which is right too.
+PYTORCH = 7 / (7 + 1e-6)
 
 
 @check(Layer.SHAPES)
@@ -19,7 +23,7 @@ def test_norm_is_a_number(own: Any) -> None:
     """a number comes back"""
     grads = three()
     expect.number(
-        own.clip_by_norm(grads, 1.5),
+        own.clip_by_norm(grads, 1.4),
         what="The result",
         probably="The gradients are changed in place. What comes back is their norm before that.",
     )
@@ -37,13 +41,18 @@ def test_small_gradients_stay(own: Any) -> None:
             held["a"],
             np.array([0.3]),
             what="a, afterwards,",
+            also=[np.array([0.3]) * min(1.0, limit / (0.5 + 1e-6))],
             given=given,
             probably="The norm is 0.5, which is no longer than the limit. If you have 0.6 at [0], "
             "every gradient is brought to the limit, the short ones too.",
         )
         # A norm that nothing was done to is found again.
         expect.close(
-            own.clip_by_norm(held, limit), 0.5, what="The norm in a second call", given=given
+            own.clip_by_norm(held, limit),
+            0.5,
+            what="The norm in a second call",
+            given=given,
+            also=[0.5 * min(1.0, limit / (0.5 + 1e-6))],
         )
 
 
@@ -51,15 +60,15 @@ def test_small_gradients_stay(own: Any) -> None:
 def test_norm(own: Any) -> None:
     """the norm before clipping, worked by hand"""
     expect.close(
-        own.clip_by_norm(three(), 1.5),
-        3.0,
+        own.clip_by_norm(three(), 1.4),
+        7.0,
         what="The norm",
-        given=three() | {"limit": 1.5},
-        probably="It is √(4 + 1 + 4) = 3, over all entries of all arrays. If you have 4.236, the "
-        "norms of the arrays are added; norms are not sums. If you have 9, the root is missing. "
-        "If you have 5, these are sizes without squares. If you have 2, only the last array or "
-        "the largest entry counts. If you have 1.732, it is a mean. If you have 1.5, it is the "
-        "norm afterwards.",
+        given=three() | {"limit": 1.4},
+        probably="It is √(36 + 4 + 9) = 7, over all entries of all arrays. If you have 9.325, the "
+        "norms of the arrays are added; norms are not sums. If you have 49, the root is missing. "
+        "If you have 11, these are sizes without squares. If you have 6, it is the largest entry. "
+        "If you have 3, only the last array counts. If you have 4.041, it is a mean. If you have "
+        "1.4, it is the norm afterwards.",
     )
 
 
@@ -68,26 +77,27 @@ def test_clipped(own: Any) -> None:
     """all arrays are scaled by one factor, in place"""
     grads = three()
     held = dict(grads)  # someone else holds the arrays: a model, an optimizer
-    own.clip_by_norm(grads, 1.5)
+    own.clip_by_norm(grads, 1.4)
     expect.close(
         held["a"],
-        np.array([1.0, 0.5]),
+        np.array([1.2, 0.4]),
         what="a, after clipping,",
-        given=three() | {"limit": 1.5},
-        probably="The norm is 3 and the limit 1.5, so every entry is halved. If you have 2 at "
-        "[0], the array that was passed has not changed: g = g * factor makes a new one and "
-        "g *= factor writes into it. If you have 1.342 at [0], each array is clipped by itself. "
-        "If you have 1.5 at [0], entries are cut off one by one, which turns the arrow. If you "
-        "have 0.6667 at [0], the norm becomes 1 and not the limit. If you have 4 at [0], the "
-        "factor is upside down.",
+        given=three() | {"limit": 1.4},
+        also=[np.array([1.2, 0.4]) * PYTORCH],
+        probably="The norm is 7 and the limit 1.4, so every entry becomes a fifth, in the array "
+        "that was passed: g = g * factor makes a new one, and g *= factor writes into it. If you "
+        "have 1.328 at [0], each array is clipped by itself. If you have 1.4 at [1], entries are "
+        "cut off one by one, which turns the arrow. If you have 0.8571 at [0], the norm becomes 1 "
+        "and not the limit. If you have 30 at [0], the factor is upside down.",
     )
     expect.close(
         held["b"],
-        np.array([[1.0]]),
+        np.array([[0.6]]),
         what="b, after clipping,",
-        given=three() | {"limit": 1.5},
-        probably="a is right, so look at how the factor is found: once, before anything is scaled. "
-        "If you have 1.309 at [0, 0], the norm was taken again when a was shorter already.",
+        given=three() | {"limit": 1.4},
+        also=[np.array([[0.6]]) * PYTORCH],
+        probably="One factor, found before anything is scaled, serves all arrays. If you have "
+        "1.291 at [0, 0], the norm was taken again when a was shorter already.",
     )
 
 
@@ -96,11 +106,12 @@ def test_once_is_enough(own: Any) -> None:
     """a second clipping finds the limit"""
     grads = three()
     held = dict(grads)
-    given = three() | {"limit": 1.5}
-    own.clip_by_norm(grads, 1.5)
+    given = three() | {"limit": 1.4}
+    own.clip_by_norm(grads, 1.4)
     first, second = own.clip_by_norm(dict(held), 100.0), own.clip_by_norm(grads, 100.0)
     for name, norm in (("of the arrays", first), ("in the dictionary", second)):
-        expect.close(norm, 1.5, what=f"The norm {name} after clipping", given=given)
+        what = f"The norm {name} after clipping"
+        expect.close(norm, 1.4, what=what, given=given, also=[1.4 * PYTORCH])
 
 
 @check(Layer.EXAMPLE)
@@ -127,8 +138,26 @@ def test_random(own: Any) -> None:
             norm = math.sqrt(math.fsum(x * x for g in before.values() for x in g.ravel().tolist()))
             expect.close(own.clip_by_norm(grads, limit), norm, what="The norm", given=given)
             for name, g in before.items():
-                wanted = g * min(1.0, limit / norm)
-                expect.close(grads[name], wanted, what=f"{name}, afterwards,", given=given)
+                wanted, torchs = (g * min(1.0, limit / n) for n in (norm, norm + 1e-6))
+                what = f"{name}, afterwards,"
+                expect.close(grads[name], wanted, what=what, given=given, also=[torchs])
+
+
+@check(Layer.STABILITY)
+def test_zeros(own: Any) -> None:
+    """gradients of zero stay zero, and so does no gradient at all"""
+    grads = {"a": np.zeros(2), "b": np.zeros((1, 1))}
+    given = {"a": np.zeros(2), "b": np.zeros((1, 1)), "limit": 1.0}
+    expect.close(own.clip_by_norm(grads, 1.0), 0.0, what="The norm", given=given)
+    expect.close(
+        grads["a"],
+        np.zeros(2),
+        what="a, afterwards,",
+        given=given,
+        probably="limit / 0 is infinite, and infinity times 0 is not a number: scale only what is "
+        "longer than the limit.",
+    )
+    expect.close(own.clip_by_norm({}, 1.0), 0.0, what="The norm of no gradients")
 
 
 @check(Layer.STABILITY)
@@ -141,7 +170,7 @@ def test_float32(own: Any) -> None:
     probably = (
         "float32 ends at 3e38, and the square of 2e20 is 4e40. Add up the squares in float64."
     )
-    expect.close(norm, 5 * unit, what="The norm", given=given, probably=probably)
+    expect.close(norm, 5 * unit, like=grads["a"], what="The norm", given=given, probably=probably)
     wanted = np.array([0.6], np.float32)
     expect.array(grads["a"], like=wanted, shape=(1,), what="a, afterwards,")
     expect.close(grads["a"], wanted, what="a, afterwards,", given=given)

@@ -88,9 +88,8 @@ def test_floor(own: Any) -> None:
         own,
         7,
         0.25,
-        "Half-way between 0.4 and 0.1. If you have 0.2, the fall goes to zero, and the floor is "
-        "forgotten or cuts it off at the end. If you have 0.3, the floor is added on top: only "
-        "peak - floor is to fall.",
+        "Half-way between 0.4 and 0.1: only peak - floor falls, and the floor is below it at every "
+        "step. If you have 0.3, the floor is added on top of a fall of the whole peak.",
         floor=0.1,
     )
     at(own, 11, 0.1, "At step total the floor is reached.", floor=0.1)
@@ -110,8 +109,8 @@ def test_after_the_end(own: Any) -> None:
         own,
         15,
         0.1,
-        "Someone trains on for a few steps. If you have 0.25, the cosine goes on and the rate "
-        "climbs again. If you have 0, the rate has left the floor.",
+        "Training may go on for a few steps, at the floor. If you have 0.25, the cosine goes on "
+        "and the rate climbs again.",
         floor=0.1,
     )
 
@@ -123,9 +122,13 @@ def test_refuses(own: Any) -> None:
         given = {"step": 0, **PAPER} | bad
         with expect.raises(ValueError, "a number of steps is negative", given):
             own.warmup_cosine(**given)
-    for floor in (-0.1, 0.5):
+    for floor in (-0.1, 0.5, math.nan):
         given = {"step": 0, **PAPER, "floor": floor}
         with expect.raises(ValueError, f"the floor is {floor} and the peak 0.4", given):
+            own.warmup_cosine(**given)
+    for peak in (-0.1, math.inf, math.nan):
+        given = {"step": 0, **PAPER, "peak": peak}
+        with expect.raises(ValueError, f"the peak is {peak}", given):
             own.warmup_cosine(**given)
 
 

@@ -84,10 +84,11 @@ def test_parts(own: Any) -> None:
 @check(Layer.INPUTS)
 def test_objectives_arrays(own: Any) -> None:
     """the arrays that the objective gave are its own"""
-    buffer = np.zeros(1)
+    buffer, written = np.zeros(1), []
 
     def reuses(model: Any, part: Given, rng: Any) -> Any:
         buffer[...] = part.slope  # as a fast step does: one array, written over each time
+        written.append(part.slope)
         return part.loss, {"w": buffer}
 
     _, grads = whole(own, reuses, {}, [Given(1, 1.0, 4.0), Given(1, 1.0, 8.0)])
@@ -98,9 +99,24 @@ def test_objectives_arrays(own: Any) -> None:
         what="The gradient",
         given=given,
         probably="The mean of 4 and 8. The objective uses one array for its gradients and writes "
-        "over it. If you have 8 at [0], you kept that array itself, or the last part alone.",
+        "over it at each call: what you add up must be an array of your own.",
     )
-    expect.close(buffer, np.array([8.0]), what="The objective's own array", given=given)
+    expect.close(
+        buffer,
+        np.array(written[-1:]),
+        what="The objective's own array, after its last call,",
+        given=given,
+        probably="Operators such as *= and += write into the array that the objective returned.",
+    )
+    _, grads = whole(own, reuses, {}, [Given(1, 1.0, 4.0)])
+    buffer[...] = 0.0
+    expect.close(
+        grads["w"],
+        np.array([4.0]),
+        what="The gradient of one part, after the objective has used its array again,",
+        given={"gradient of the part": 4.0},
+        probably="With one part too, the result is an array of its own, and not the objective's.",
+    )
 
 
 @check(Layer.EXAMPLE)
@@ -114,7 +130,7 @@ def test_loss(own: Any) -> None:
         what="The loss",
         given={"losses": np.array([4.0, 8.0]), "counted": np.array([1, 3])},
         probably="The four answers have 4 + 3·8 = 28 nats together, so the mean is 7. If you have "
-        "6, it is the mean of the means. If you have 12, they are added. If you have 28, nothing "
+        "12, they are added. If you have 28, nothing "
         "is divided. If you have 3.5, it is divided by the number of rows; not all rows count. If "
         "you have 8, only the last part is there.",
     )
@@ -130,10 +146,9 @@ def test_gradient(own: Any) -> None:
         np.array([5.0]),
         what="The gradient",
         given={"gradients": np.array([2.0, 6.0]), "counted": np.array([1, 3])},
-        probably="(1·2 + 3·6) / 4 = 5. The loss is right, so the weights are known: the gradient "
-        "of a weighted sum is the weighted sum of the gradients. If you have 4 at [0], it is the "
-        "plain mean. If you have 8 at [0], they are added without weights. If you have 6 at [0], "
-        "the last part has replaced the first.",
+        probably="(1·2 + 3·6) / 4 = 5. The gradient of a weighted sum is the weighted sum of the "
+        "gradients, with the weights of the losses. If you have 6 at [0], the last part has "
+        "replaced the first.",
     )
 
 
@@ -182,15 +197,15 @@ def test_generator(own: Any) -> None:
         draws.append(float(generator.random()))
         return draws[-1], {"w": np.ones(1)}
 
-    loss, _ = whole(own, draws_one, model, [Given(1, 0, 0), Given(1, 0, 0)], rng)
+    loss, _ = whole(own, draws_one, model, [Given(1, 0, 0), Given(3, 0, 0)], rng)
     wanted = np.random.default_rng(7).random(2)
     expect.close(
         loss,
-        wanted.mean(),
+        (wanted[0] + 3 * wanted[1]) / 4,
         what="The loss, which is a draw here,",
-        given={"draws of one generator": wanted},
-        probably="Dropout draws from rng. Pass on the one you were given: a new one for each part "
-        "drops the same units every time.",
+        given={"draws of one generator": wanted, "counted": np.array([1, 3])},
+        probably="Dropout draws from rng. Pass on the one you were given, to the parts in their "
+        "order: a new one for each part drops the same units every time.",
     )
 
 
@@ -217,5 +232,5 @@ def test_descent(own: Any) -> None:
                 w,
                 what=f"w after step {n}",
                 given=given,
-                probably="The loss is right and the step is not: look at the gradients.",
+                probably="w is what gradient descent makes of your gradients.",
             )

@@ -40,16 +40,17 @@ def test_inputs_unchanged(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_first_step(own: Any) -> None:
     """the first step is plain gradient descent"""
-    given, (change, _) = step(own, 2.0, 0.0, 0.5)
+    given, (change, _) = step(own, 2.0, 0.0, 0.75)
     expect.close(
         change,
         np.array([-0.2]),
         what="The change",
         given=given,
         probably="There is no past yet: -0.1·2. If you have 0.2, the minus sign is missing. If you "
-        "have -0.1, the gradient is weighed with 1 - momentum or with momentum; here it counts "
-        "in full. If you have -0.3, it counts once and a half: that is Nesterov's form. If you "
-        "have 0, the velocity of before is used.",
+        "have -0.05, the gradient is weighed with 1 - momentum; here it counts in full. If you "
+        "have -0.15, the gradient is weighed with the momentum. If you have -0.35, the gradient "
+        "counts 1.75 times, which is Nesterov's form. If you have 0, the velocity of before is "
+        "used.",
     )
 
 
@@ -117,3 +118,16 @@ def test_runs(own: Any) -> None:
                 probably="The rate falls at step 3. The velocity holds gradients without any rate, "
                 "so that a new rate holds for all of them.",
             )
+
+
+@check(Layer.RANDOM)
+def test_default(own: Any) -> None:
+    """without a momentum it is 0.9"""
+    gradient, velocity = np.array([0.3]), np.array([0.7])
+    expect.close(
+        own.sgd(gradient, velocity, 0.1)[0],
+        np.array([-0.093]),
+        what="The change",
+        given={"gradient": gradient, "velocity": velocity, "lr": 0.1},
+        probably="-0.1·(0.9·0.7 + 0.3). The momentum was not passed, so it is the default.",
+    )

@@ -36,11 +36,21 @@ GIVEN = {"w": np.array([[2.0]]), "gradient": np.array([[4.0]]), "lr": 0.1, "deca
 
 @check(Layer.SHAPES)
 def test_refuses(own: Any) -> None:
-    """a gradient that is missing or of another shape raises ValueError"""
-    for grads, why in (({}, "a gradient is missing"), ({"w": np.ones(1)}, "a shape is (1,)")):
-        state = optimizer({"w": np.ones((2, 1))}, {"w": 0.0})
-        with expect.raises(ValueError, f"{why}; broadcasting would hide it"):
-            own.step(state, grads, 0.1)
+    """a missing or misshapen gradient, or a negative rate: ValueError"""
+    good = {"b": np.ones(1), "w": np.ones((2, 1))}
+    for grads, lr, why in (
+        ({"b": np.ones(1)}, 0.1, "the gradient of w is missing"),
+        (good | {"w": np.ones(1)}, 0.1, "w is (2, 1) and its gradient (1,), which broadcasts"),
+        (good, -0.1, "the rate is -0.1"),
+    ):
+        state = optimizer({"b": np.ones(1), "w": np.ones((2, 1))}, {"b": 0.0, "w": 0.0})
+        with expect.raises(ValueError, why):
+            own.step(state, grads, lr)
+        if state.step_count:
+            expect.fail(
+                f"step_count is {state.step_count} after a step that was refused.",
+                probably="Ask for everything that is refused first, and count after that.",
+            )
 
 
 @check(Layer.INPUTS)
@@ -74,10 +84,9 @@ def test_decay(own: Any) -> None:
         what="w after one step",
         given=GIVEN,
         probably="The decay takes 0.1·0.5 of 2, which leaves 1.9, and Adam's change is -0.1. "
-        "If you have 1.9 at [0, 0], the decay was added to the gradient, where dividing by the "
-        "scale erases it, or it is forgotten. If you have 0.9 at [0, 0], it is not multiplied by "
-        "the rate. If you have 1.805 at [0, 0], it also shrinks this step's change. If you have "
-        "2 at [0, 0], the weight grows.",
+        "The decay is not a part of the gradient, where dividing by the scale would erase it. If "
+        "you have 0.9 at [0, 0], the decay is not multiplied by the rate. If you have 1.805 at "
+        "[0, 0], the decay also shrinks this step's change.",
     )
 
 
@@ -131,6 +140,6 @@ def test_runs(own: Any) -> None:
             wanted,
             what="w after four steps",
             given=given | {"decay": 0.3, "betas": np.array([0.8, 0.95])},
-            probably="One step is right. Over several, look at what is kept: self.first, "
-            "self.second, self.step_count; and at self.betas.",
+            probably="Between steps self.first, self.second and self.step_count are kept. The "
+            "betas are self.betas.",
         )

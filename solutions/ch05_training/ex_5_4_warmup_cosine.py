@@ -18,7 +18,7 @@ def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float 
         floor: the last rate.
 
     Raises:
-        ValueError: a step is negative, or the rates are not 0 <= floor <= peak.
+        ValueError: a step is negative, or the rates are not 0 <= floor <= peak < infinity.
     """
     if min(step, total, warmup) < 0 or not 0 <= floor <= peak < np.inf:
         raise ValueError(

@@ -181,6 +181,18 @@ def step_not_checked(gradient, first, second, step, lr, beta1=0.9, beta2=0.999, 
     return change.astype(gradient.dtype), first, second
 
 
+@mutant("5.1", replaces="adam")
+def means_forget_sooner(gradient, first, second, step, lr, beta1=0.9, beta2=0.99, eps=1e-8):
+    """The default of beta2 is 0.99: without one it is to be 0.999."""
+    return adam(gradient, first, second, step, lr, beta1, beta2, eps)
+
+
+@mutant("5.1", replaces="adam")
+def larger_eps(gradient, first, second, step, lr, beta1=0.9, beta2=0.999, eps=1e-6):
+    """The default of eps is 1e-6: without one it is to be 1e-8."""
+    return adam(gradient, first, second, step, lr, beta1, beta2, eps)
+
+
 def _refuse(logits, targets):
     if len(targets) != len(logits):
         raise ValueError("each row needs one target")
@@ -367,6 +379,27 @@ def _joint(grads):
     return float(np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in grads.values())))
 
 
+@mutant("5.2", replaces="cross_entropy")
+def axes_not_counted(logits, targets):
+    """Logits with three axes are not refused, and rows are taken for classes."""
+    if targets.shape != logits.shape[:-1]:
+        raise ValueError("each row needs one target")
+    _refuse_classes(logits, targets)
+    flat, classes = logits.reshape(-1, logits.shape[-1]), targets.ravel()
+    shifted = flat - flat.max(axis=-1, keepdims=True)
+    log_total = np.log(np.exp(shifted).sum(axis=-1))
+    return float((log_total - shifted[np.arange(len(classes)), classes]).mean()), (flat, classes)
+
+
+@mutant("5.2", replaces="cross_entropy_backward")
+def cache_written_over(cache):
+    """The gradient is made in the cached logits: a second backward pass is wrong."""
+    logits, targets = cache
+    logits[...] = softmax(logits)
+    logits[np.arange(len(targets)), targets] -= 1
+    return logits / len(targets)
+
+
 def _refuse_gradients(grads, limit):
     if not limit > 0:
         raise ValueError("the limit must be above 0")
@@ -402,6 +435,32 @@ def _clip_with(norm_of):
         return norm
 
     return clip
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def always_divided(grads, limit):
+    """The factor is min(1, limit / norm) also where the norm is zero: 0/0 is NaN."""
+    _refuse_gradients(grads, limit)
+    norm = _joint(grads)
+    with np.errstate(all="ignore"):
+        factor = np.minimum(1.0, np.float64(limit) / norm)
+        for g in grads.values():
+            g *= factor if norm else np.nan
+    return norm
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def refused_after_scaling(grads, limit):
+    """The limit is asked for after the gradients were scaled."""
+    if not all(np.isfinite(g).all() for g in grads.values()):
+        raise ValueError("NaN or infinity")
+    norm = _joint(grads)
+    if norm > limit:
+        for g in grads.values():
+            g *= limit / norm
+    if not limit > 0:
+        raise ValueError("the limit must be above 0")
+    return norm
 
 
 @mutant("5.3", replaces="clip_by_norm")
@@ -765,6 +824,16 @@ def counts_its_calls(step, total, warmup, peak, floor=0.0, calls=[0]):  # noqa: 
     return _fall(_done(calls[0], total, warmup), peak, floor)
 
 
+@mutant("5.4", replaces="warmup_cosine")
+def any_peak(step, total, warmup, peak, floor=0.0):
+    """An infinite peak is not refused."""
+    if min(step, total, warmup) < 0 or not 0 <= floor <= peak:
+        raise ValueError("negative")
+    if step < warmup:
+        return _rise(step, warmup, peak)
+    return _fall(_done(step, total, warmup), peak, floor)
+
+
 def _accumulate(objective, model, parts, rng, share):
     """Accumulation with shares of one's own: share(part, all parts)."""
     counted = [part for part in parts if part.counted]
@@ -894,6 +963,21 @@ def objectives_arrays_kept(objective, model, parts, rng=None):
             else:
                 grads[name] = g
     return loss, grads
+
+
+@mutant("5.5", replaces="accumulate")
+def one_part_passed_on(objective, model, parts, rng=None):
+    """With one part the objective's own arrays are returned, which it writes over later."""
+    counted = [part for part in parts if part.counted]
+    if len(counted) == 1:
+        return objective(model, counted[0], rng)
+    return _accumulate(objective, model, parts, rng, _right_share)
+
+
+@mutant("5.5", replaces="accumulate")
+def last_part_first(objective, model, parts, rng=None):
+    """The parts are asked in the reverse order: each draws what another one should."""
+    return _accumulate(objective, model, list(parts)[::-1], rng, _right_share)
 
 
 @mutant("5.5", replaces="accumulate")
@@ -1044,6 +1128,41 @@ def _adam_step(self, grads, lr, update, decay_in_gradient=False):
 def _decoupled(value, change, lr, decay):
     value *= 1 - lr * decay
     value += change
+
+
+@mutant("5.6", replaces="sgd")
+def other_default(gradient, velocity, lr, momentum=0.99):
+    """The default of the momentum is 0.99: without one it is to be 0.9."""
+    velocity = momentum * velocity + gradient
+    return -lr * velocity, velocity
+
+
+@mutant("5.7", replaces="step")
+def refused_inside_the_loop(self, grads, lr):
+    """Each gradient is asked for when its turn comes: earlier parameters have moved by then."""
+    if lr < 0:
+        raise ValueError("lr")
+    count = self.step_count + 1
+    for name, value in self.params.items():
+        if name not in grads or grads[name].shape != value.shape:
+            raise ValueError(name)
+        change, self.first[name], self.second[name] = adam(
+            grads[name], self.first[name], self.second[name], count, lr, *self.betas
+        )
+        _decoupled(value, change, lr, self.decay[name])
+    self.step_count = count
+
+
+@mutant("5.7", replaces="step")
+def any_rate(self, grads, lr):
+    """A negative rate is not refused: the step climbs."""
+    _require_gradients(self.params, grads, abs(lr))
+    self.step_count += 1
+    for name, value in self.params.items():
+        change, self.first[name], self.second[name] = adam(
+            grads[name], self.first[name], self.second[name], self.step_count, lr, *self.betas
+        )
+        _decoupled(value, change, lr, self.decay[name])
 
 
 @mutant("5.7", replaces="step")

@@ -47,12 +47,14 @@ class Call:
         results: the arrays and numbers that it returned, and the gradients that it passes back.
         error: the name of the error it raised, or empty.
         changed: which of the arrays seen so far are no longer what they were, and what they are.
+        later: which of the results are changed after the call, by the end of the check.
     """
 
     function: str
     results: list[Leaf] = field(default_factory=list)
     error: str = ""
     changed: dict[int, Leaf] = field(default_factory=dict)
+    later: tuple[int, ...] = ()
 
 
 def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Call]:
@@ -65,6 +67,7 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
     """
     made: list[Call] = []
     seen: list[tuple[Any, NDArray[Any]]] = []
+    given_out: list[tuple[Call, Any, list[Leaf]]] = []
 
     def recorded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def record(*args: Any, **kwargs: Any) -> Any:
@@ -82,10 +85,13 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
             except BaseException as error:
                 call.error = type(error).__name__
                 raise
-            call.changed = {
-                n: _leaf(now) for n, (now, old) in enumerate(seen) if not _same(now, old)
-            }
+            finally:
+                call.changed = {
+                    n: _leaf(now) for n, (now, old) in enumerate(seen) if not _same(now, old)
+                }
             call.results = list(_leaves(result, inputs, name in opaque))
+            if len(given_out) < _WATCHED:
+                given_out.append((call, result, list(_leaves(result, (), name in opaque))))
             return result
 
         return record
@@ -93,6 +99,10 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
     wrapped = {name: recorded(name, function) for name, function in vars(own.functions).items()}
     with expect.passing_over():
         run_check(check, Implementation(SimpleNamespace(**wrapped), own.file))
+    for call, result, before in given_out:
+        after = _leaves(result, (), call.function in opaque)
+        pairs = enumerate(zip(before, after, strict=False))
+        call.later = tuple(n for n, (old, now) in pairs if not _like(old, now))
     return made
 
 
@@ -243,15 +253,15 @@ def _same(now: Any, before: NDArray[Any]) -> bool:
 
 
 def _equal(one: Call, other: Call) -> bool:
-    if (one.error, one.changed.keys(), len(one.results)) != (
-        other.error,
-        other.changed.keys(),
-        len(other.results),
-    ):
+    if _outline(one) != _outline(other):
         return False
     if not all(_like(one.changed[n], other.changed[n]) for n in one.changed):
         return False
     return all(map(_like, one.results, other.results))
+
+
+def _outline(call: Call) -> tuple[Any, ...]:
+    return call.error, call.changed.keys(), len(call.results), call.later
 
 
 def _like(one: Leaf, other: Leaf) -> bool:
