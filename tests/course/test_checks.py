@@ -179,10 +179,16 @@ def learner(root: Path, body: str) -> Exercise:
         ("return x\nnope", r"line 12: NameError: name 'nope' is not defined"),
         ("return x\nimport nope", "line 12: ModuleNotFoundError: No module named 'nope'"),
         ("return x\nexit(3)", "line 12: exit() is called"),
-        ("import math\n    return math.pi", "uses math, which is what you are asked to write"),
+        (
+            "import math\n    return math.pi",
+            "line 11 uses math, which exercise 1.1 does not allow",
+        ),
         ("from groundup.toy import things as t\n    return t.f(x)", "uses groundup.toy.things.f"),
-        ("return x\ndef f(y): return y", "f must take (x): yours takes (y)."),
-        ("return x\ndel f", "has no function f."),
+        ("return x\ndef f(): return 1", "f must take (x): yours takes (). Add x at the end."),
+        (
+            "return x\ndel f",
+            "it is defined in line 9, and then deleted",
+        ),
         ("return x\nfrom groundup.course.show import show as f", "f in exercises/ch01_toys/"),
     ],
 )
@@ -199,7 +205,7 @@ def test_missing_file_and_unknown_version(toy_clone: Write) -> None:
     with pytest.raises(UserError, match="--impl must be"):
         load(exercise, "nope")
     exercise.file.unlink()
-    assert "Run groundup course build" in said(lambda: load(exercise))
+    assert "Run groundup reset 1.1 to get it back." in said(lambda: load(exercise))
 
 
 @check(Layer.EXAMPLE, points=2)
@@ -222,7 +228,7 @@ def adds(own: Any) -> None:
         ('raise NotImplementedError("1.1")', doubles, Verdict.NOT_WRITTEN, "line 11: 1.1"),
         ("return y", doubles, Verdict.FAILED, "Your code raised an error. ex_1_1_toy.py, line 11"),
         ("exit()", doubles, Verdict.FAILED, "Your code raised an error."),
-        ("return None", adds, Verdict.FAILED, "The check can't use your result."),
+        ("return None", adds, Verdict.FAILED, "The check can't use what f returned. TypeError"),
     ],
 )
 def test_verdicts(toy_clone: Write, body: str, check: Check, verdict: Verdict, text: str) -> None:
