@@ -53,9 +53,11 @@ def as_array(value: Any) -> NDArray[Any] | None:
     array = np.asarray(value)
     if array.dtype.kind != "O":
         return array
+    if not all(isinstance(each, int | float | np.number) for each in array.flat):
+        return None
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, OverflowError):  # a complex number, or one that is too large
         return None
 
 
@@ -203,9 +205,7 @@ def _format(array: NDArray[Any]) -> str:
     if array.dtype.kind in "fc":
         array = np.where(array == 0, abs(array), array)  # -0 reads like a mistake, and is none
     text = np.array2string(array, precision=4, floatmode="maxprec", max_line_width=WIDTH)
-    return "\n".join(
-        shorten(legible(line), 2 * WIDTH) for line in text.splitlines() if line.strip()
-    )
+    return "\n".join(shorten(legible(line), WIDTH) for line in text.splitlines() if line.strip())
 
 
 def _apart(a: Any, b: Any) -> tuple[str, str]:

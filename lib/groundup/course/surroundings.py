@@ -50,7 +50,8 @@ def guarded() -> Iterator[None]:
     tables = _tables_once() if deadline.is_running() else _tables()
     with _settings():
         try:
-            yield
+            with call_settings():  # torch.Storage, for one, changes with the default dtype
+                yield
         finally:
             replaced = _put_back(tables)
     if replaced:
@@ -67,11 +68,12 @@ def call_settings() -> Iterator[None]:
             yield
             return
         grads, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+        set_grads, set_dtype = torch.set_grad_enabled, torch.set_default_dtype
         try:
             yield
         finally:
-            torch.set_grad_enabled(grads)
-            torch.set_default_dtype(dtype)
+            set_grads(grads)
+            set_dtype(dtype)
 
 
 @contextmanager
@@ -88,7 +90,7 @@ def _settings() -> Iterator[None]:
     if torch:
         torch.default_generator.manual_seed(_SEED)
     try:
-        with np.printoptions(), call_settings():
+        with np.printoptions():
             yield
     finally:
         if folder != _folder():
