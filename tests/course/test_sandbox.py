@@ -210,7 +210,7 @@ def test_processes_without_end_are_ended(
     monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(20.0))
     monkeypatch.setattr(sandbox, "_PROCESSES", 8)
     result = judged("import os\n    while True: os.fork()")
-    assert "It was stopped: it had started more than 8 processes." in in_one_line(result)
+    assert "It was stopped: it ran in more than 8 processes." in in_one_line(result)
 
 
 def test_the_parents_files_are_out_of_reach(

@@ -13,7 +13,7 @@ from groundup.course.results import Result
 from groundup.course.run import Outcome, Verdict, load_checks, run_check
 from groundup.course.sandbox import Limits, Message, Send, run_apart
 
-_MATCHING = 3.0  # seconds in which a mistake must be named, once the verdict is known
+_MATCHING = 5.0  # seconds in which a mistake must be named, once the verdict is known
 _PATIENCE = 3  # times as long as a learner's file a known version has: a busy machine is no fault
 
 

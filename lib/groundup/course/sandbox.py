@@ -7,7 +7,6 @@ can still read and write the files that its user can.
 
 import faulthandler
 import json
-import mmap
 import os
 import re
 import secrets
@@ -21,7 +20,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
 
-from groundup.course import deadline
+from groundup.course import deadline, forks
 from groundup.course.deadline import GRACE, OutOfTime
 from groundup.course.printed import Printed
 from groundup.lab.errors import UserError
@@ -32,7 +31,7 @@ Send = Callable[[Message], None]
 _TICK = 0.02  # seconds after which a process that says nothing is looked after
 _GIGABYTE = 1 << 30
 _LONGEST = 1 << 24  # bytes of a line that nobody has ended
-_PROCESSES = 200  # that the code may fork
+_PROCESSES = 200  # that the code may have running
 _OUR_DESCRIPTORS = 200  # ours begin here, where code that tries small numbers does not meet them
 _DEAF, _LATE = 113, 114  # exit statuses: the pipe is closed; the time is up
 
@@ -173,7 +172,7 @@ def _cause(status: int, crash: IO[bytes], allowed: str, file: Path) -> str:
     if text.startswith("Timeout") or status in (_LATE, -signal.SIGALRM):
         return f"It was still running after {allowed}{where}. {deadline.ASK}"
     if text.startswith("Processes"):
-        return f"It was stopped: it had started more than {_PROCESSES} processes."
+        return f"It was stopped: it ran in more than {_PROCESSES} processes."
     if status == _DEAF:
         return "It closed files that it did not open (os.close), and its answer was lost with them."
     if status < 0:
@@ -190,7 +189,7 @@ def _child(
     faulthandler.enable(crash)
     _one_thread()
     _limit_memory(limits.memory)
-    _limit_processes(crash)
+    forks.limit(_PROCESSES, lambda: _too_many(crash))
     printed = Printed()
     sys.stdin = open(0)  # noqa: SIM115 (it lives as long as the process)
     sys.stdout = sys.stderr = printed.stream()
@@ -234,6 +233,11 @@ def _own_descriptors(*ours: int) -> list[int]:
     return moved
 
 
+def _too_many(crash: int) -> None:
+    os.pwrite(crash, b"Processes", 0)
+    os.killpg(0, signal.SIGKILL)
+
+
 def _no_keyboard(*_: Any, **__: Any) -> None:
     raise EOFError
 
@@ -242,20 +246,6 @@ def _one_thread() -> None:
     """A forked process has lost its parent's threads: libraries must not wait for them."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-
-
-def _limit_processes(crash: int) -> None:
-    """End all of them when there are too many. (RLIMIT_NPROC counts the user's others too.)"""
-    count = mmap.mmap(-1, 4)  # shared by every process that is forked from here
-
-    def forked() -> None:
-        number = int.from_bytes(count[:4], "little") + 1
-        count[:4] = number.to_bytes(4, "little")
-        if number > _PROCESSES:
-            os.pwrite(crash, b"Processes", 0)
-            os.killpg(0, signal.SIGKILL)
-
-    os.register_at_fork(after_in_child=forked)
 
 
 def _limit_memory(extra: int) -> None:

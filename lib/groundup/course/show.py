@@ -39,6 +39,8 @@ def as_array(value: Any) -> NDArray[Any] | None:
     Objects in an array are taken for the numbers that they are. If they are none, entries are
     masked, or a tensor holds no data, the answer is None.
     """
+    if type(value) is np.ndarray and value.dtype.kind in _NUMBERS:
+        return value  # thousands of times in a look for a known mistake
     torch: Any = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         try:
@@ -48,7 +50,7 @@ def as_array(value: Any) -> NDArray[Any] | None:
             return None  # on the meta device, or of a kind that torch itself can't read out
     if not isinstance(value, np.ndarray | np.generic | int | float):
         return None
-    if np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         return None
     array = np.asarray(value)
     if array.dtype.kind != "O":

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import deadline
+from groundup.course import deadline, forks
 from groundup.course.checks import CheckFailure
 
 # Modules of which the functions are guarded, if they are imported.
@@ -43,11 +43,16 @@ _SEED = 0
 def guarded() -> Iterator[None]:
     """Put settings back after the block, and refuse what it has replaced.
 
+    In a process that runs somebody's code alone, random draws begin again, and functions are
+    watched: there nothing else replaces any, and they have to be read only once.
+
     Raises:
         CheckFailure: the block has replaced or deleted a function of a library, which is put back.
     """
-    # In a process that runs the code alone nothing else changes them: they are read once.
-    tables = _tables_once() if deadline.is_running() else _tables()
+    tables: Tables = {}
+    if deadline.is_running():
+        tables = _tables()
+        _seed()
     with _settings():
         try:
             with call_settings():  # torch.Storage, for one, changes with the default dtype
@@ -61,9 +66,12 @@ def guarded() -> Iterator[None]:
 
 @contextmanager
 def call_settings() -> Iterator[None]:
-    """Put back, after one call, the settings that the rest of its check depends on."""
+    """Put back, after one call, the settings that the rest of its check depends on.
+
+    A process that the call has forked ends here.
+    """
     torch: Any = sys.modules.get("torch")
-    with np.errstate(), warnings.catch_warnings():
+    with forks.ended_here(), np.errstate(), warnings.catch_warnings():
         if torch is None:
             yield
             return
@@ -78,17 +86,10 @@ def call_settings() -> Iterator[None]:
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """Seed what draws without a generator of its own; afterwards put everything back."""
-    torch: Any = sys.modules.get("torch")
-    folder, path, environment = _folder(), sys.path[:], dict(os.environ)
-    deep, streams = sys.getrecursionlimit(), (sys.stdin, sys.stdout, sys.stderr)
+    """Put back afterwards what else can be set."""
+    folder, path, depth = _folder(), sys.path[:], sys.getrecursionlimit()
+    streams = sys.stdin, sys.stdout, sys.stderr
     handlers = {each: signal.getsignal(each) for each in (signal.SIGALRM, signal.SIGINT)}
-    drawn = random.getstate(), np.random.get_state()  # noqa: NPY002 (what a learner may use)
-    torch_drawn = torch.get_rng_state() if torch else None
-    random.seed(_SEED)
-    np.random.seed(_SEED)  # noqa: NPY002
-    if torch:
-        torch.default_generator.manual_seed(_SEED)
     try:
         with np.printoptions():
             yield
@@ -96,32 +97,32 @@ def _settings() -> Iterator[None]:
         if folder != _folder():
             os.chdir(folder)
         sys.path[:] = path
-        if environment != os.environ:
-            os.environ.clear()
-            os.environ.update(environment)
-        sys.setrecursionlimit(deep)
+        sys.setrecursionlimit(depth)
         sys.stdin, sys.stdout, sys.stderr = streams
         with suppress(ValueError):  # outside the main thread
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        random.setstate(drawn[0])
-        np.random.set_state(drawn[1])  # noqa: NPY002
-        if torch:
-            torch.set_rng_state(torch_drawn)
+
+
+def _seed() -> None:
+    """Let what draws without a generator of its own draw the same in each check."""
+    random.seed(_SEED)
+    np.random.seed(_SEED)  # noqa: NPY002 (what a learner may use)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.default_generator.manual_seed(_SEED)
 
 
 Tables = dict[str, tuple[ModuleType, dict[str, Any]]]
 
 
+@cache
 def _tables() -> Tables:
-    """The names of the guarded modules, as they are now."""
+    """The names of the guarded modules, as they were at first."""
     found = {name: sys.modules[name] for name in _GUARDED if name in sys.modules}
     ours = {name: each for name, each in sys.modules.items() if name.startswith(_OURS)}
     guarded = {"builtins": builtins, "math": math, **found, **ours}
     return {name: (module, vars(module).copy()) for name, module in guarded.items()}
-
-
-_tables_once = cache(_tables)
 
 
 def _put_back(tables: Tables) -> str:
