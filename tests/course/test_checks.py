@@ -237,6 +237,30 @@ def test_verdicts(toy_clone: Write, body: str, check: Check, verdict: Verdict, t
     assert text in outcome.message
 
 
+def test_a_users_interrupt_is_not_swallowed(toy_clone: Write) -> None:
+    """In a process of its own it can only be the code's; under a debugger it is the user's."""
+    own = load(learner(toy_clone(TOY, "f"), "raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        run_check(doubles, own)
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ("raise NotImplementedError", Verdict.NOT_WRITTEN),
+        ("raise NotImplementedError()", Verdict.NOT_WRITTEN),
+        ("import torch\n    return torch.ones(2, device='meta').cpu()", Verdict.FAILED),
+        ("import codecs\n    return codecs.Codec().encode('x')", Verdict.FAILED),
+    ],
+)
+def test_only_the_learners_own_line_says_that_it_is_not_written(
+    toy_clone: Write, body: str, verdict: Verdict
+) -> None:
+    pytest.importorskip("torch")
+    outcome = run_check(doubles, load(learner(toy_clone(TOY, "f"), body)))
+    assert outcome.verdict is verdict
+
+
 def test_sections_of_the_report(toy_clone: Write) -> None:
     exercise = learner(toy_clone(TOY, "f"), "return x")
     passed = Outcome(adds, Verdict.PASSED)

@@ -151,8 +151,8 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
     except CheckFailure as failure:
         raise CheckFailure(f"{where} can't be used. {failure.says}") from None
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and not deadline.is_running():
-            raise  # the user's
+        if not isinstance(error, Exception | SystemExit) and not deadline.is_running():
+            raise  # the user's Ctrl-C, or the end of a debugger
         deadline.stop()
         detail = line_of(error, path)
         raise CheckFailure(f"{where} can't be read. {raised(error, path)}", detail) from None

@@ -1,5 +1,6 @@
 """Run the checks of an exercise on one version of it."""
 
+import dis
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ def run_check(check: Check, own: Implementation) -> Outcome:
     except CheckFailure as failure:
         return Outcome(check, Verdict.FAILED, str(failure))
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and not deadline.is_running():
-            raise  # the user's
+        if not isinstance(error, Exception | SystemExit) and not deadline.is_running():
+            raise  # the user's Ctrl-C, or the end of a debugger
         deadline.stop()
         if isinstance(error, NotImplementedError) and _is_stub(error, own):
             place = raised(error, own.file).split(": ")[0]
@@ -93,9 +94,18 @@ def run_check(check: Check, own: Implementation) -> Outcome:
 
 
 def _is_stub(error: NotImplementedError, own: Implementation) -> bool:
-    """Whether a function that is not written says so, and not a library that can't do something."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return frames[-1].f_code.co_filename == str(own.file)
+    """Whether a function that is not written says so, and not a library that can't do something.
+
+    What a library in C raises seems to come from the line that calls it, which raises nothing.
+    """
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None:
+        return False
+    code = place.tb_frame.f_code
+    raises = code.co_code[place.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raises and code.co_filename == str(own.file)
 
 
 def _broken(check: Check, own: Implementation, watched: Watched, error: BaseException) -> Outcome:
