@@ -145,6 +145,7 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
         raise CheckFailure(f"{where} is empty. {reset}".rstrip())
     if says := forbidden(exercise, parsed.tree):
         raise CheckFailure(f"{where}, {says}")
+    stub = vars(load(exercise, "stub").functions)  # before: both are one module to Python
     try:
         with guarded():
             module = _execute(parsed.text, path, f"exercise_{exercise.stem}")
@@ -156,7 +157,6 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
         deadline.stop()
         detail = line_of(error, path)
         raise CheckFailure(f"{where} can't be read. {raised(error, path)}", detail) from None
-    solution = vars(load(exercise, "solution").functions)
     functions = {}
     for target in exercise.targets:
         function = getattr(module, target.name, None)
@@ -168,8 +168,8 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
         try:
             taken = inspect.signature(function)
         except (TypeError, ValueError):  # one written in C; the checks will call it
-            taken = inspect.signature(solution[target.name])
-        wanted = inspect.signature(solution[target.name])
+            taken = inspect.signature(stub[target.name])
+        wanted = inspect.signature(stub[target.name])
         if says := mend(target.name, wanted, taken, exercise):
             raise CheckFailure(f"{where}: {says}")
         functions[target.name] = function
