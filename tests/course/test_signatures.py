@@ -51,7 +51,6 @@ def test_signatures_that_will_do(exercise: Exercise, parameters: str) -> None:
     ("parameters", "remedy"),
     [
         ("q, k, v, mask", "Give mask its default: mask=None."),
-        ("q, k, v, mask=False", "The default of mask is None, and yours is False."),
         ("q, k, v", "Add mask=None at the end."),
         ("q, k", "Add v at the end."),
         ("", "Add q at the end."),
@@ -80,16 +79,3 @@ def test_a_mended_signature_is_what_was_asked_for(exercise: Exercise) -> None:
     assert not mend("f", only_named, signature("q, mask=None"), exercise)
     extra = mend("f", signature("q"), signature("q, heads"), exercise)
     assert "Give heads a default, or take it out" in extra
-
-
-def test_defaults_that_refuse_to_be_compared(exercise: Exercise) -> None:
-    class Hostile:
-        def __eq__(self, other: object) -> bool:
-            raise RuntimeError
-
-        __hash__ = None  # type: ignore[assignment]
-
-    taken = signature("q, k, v, mask=None")
-    hostile = taken.parameters["mask"].replace(default=Hostile())
-    taken = taken.replace(parameters=[*list(taken.parameters.values())[:3], hostile])
-    assert "The default of mask is None" in mend("f", signature(WANTED), taken, exercise)

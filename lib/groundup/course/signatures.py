@@ -3,7 +3,6 @@
 import ast
 import re
 from inspect import Parameter, Signature
-from typing import Any
 
 from groundup.course.exercises import Exercise
 
@@ -15,7 +14,7 @@ def mend(name: str, wanted: Signature, taken: Signature, exercise: Exercise) -> 
     """What is wrong with a signature and how to mend it, two sentences; empty if it will do.
 
     It will do if it takes every call that the checks and the library make. So a parameter may have
-    another name if it is never passed by name, a default where none is asked for, and more
+    another name if it is never passed by name, a default of its own, and more
     parameters may follow that have defaults.
 
     Args:
@@ -48,8 +47,6 @@ def _remedy(name: str, wanted: Signature, taken: Signature, exercise: Exercise) 
             continue
         if own.default is own.empty:
             return f"Give {own.name} its default: {_with_default(each)}."
-        if not _same(own.default, each.default):
-            return f"The default of {own.name} is {each.default!r}, and yours is {own.default!r}."
     only_named = [each for each in theirs if each.kind is Parameter.KEYWORD_ONLY]
     for each in (*places[len(ours) :], *only_named):
         if each.default is each.empty and each.name not in wanted.parameters:
@@ -101,13 +98,6 @@ def _passes(text: str, function: str, name: str) -> bool:
         and any(each.arg == name for each in node.keywords)
         for node in called
     )
-
-
-def _same(one: Any, other: Any) -> bool:
-    try:
-        return bool(one is other or one == other or repr(one) == repr(other))
-    except Exception:
-        return False
 
 
 def _with_default(parameter: Parameter) -> str:
