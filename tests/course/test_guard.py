@@ -10,7 +10,7 @@ import pytest
 
 from groundup.course import expect
 from groundup.course.checks import CheckFailure
-from groundup.course.guard import guarded
+from groundup.course.guard import forbid_changes
 
 
 @dataclass
@@ -41,7 +41,7 @@ GIVEN: list[tuple[str, Any, Callable[[Any], None]]] = [
 
 @pytest.mark.parametrize(("place", "value", "change"), GIVEN)
 def test_a_change_is_named(place: str, value: Any, change: Callable[[Any], None]) -> None:
-    own = guarded(SimpleNamespace(f=lambda x: change(x)), {"f": ["x"]})
+    own = forbid_changes(SimpleNamespace(f=lambda x: change(x)), {"f": ["x"]})
     with pytest.raises(CheckFailure) as caught:
         own.f(value)
     assert str(caught.value).startswith(f"f changes {place} in place.")
@@ -52,11 +52,11 @@ def test_what_is_asked_for_may_change_and_results_pass_through() -> None:
         write(out)
         return x
 
-    own = guarded(SimpleNamespace(f=f), {"f": ["x", "out"]}, changes=["out"])
+    own = forbid_changes(SimpleNamespace(f=f), {"f": ["x", "out"]}, changes=["out"])
     x = np.zeros(2)
     assert own.f(x, out=np.zeros(2)) is x
     with pytest.raises(CheckFailure):
-        guarded(SimpleNamespace(f=f), {"f": ["x", "out"]}).f(x, x.copy())
+        forbid_changes(SimpleNamespace(f=f), {"f": ["x", "out"]}).f(x, x.copy())
 
 
 def test_a_refusal_changes_nothing_not_even_what_may_change() -> None:
@@ -64,21 +64,21 @@ def test_a_refusal_changes_nothing_not_even_what_may_change() -> None:
         write(out)
         raise ValueError("x is empty")
 
-    own = guarded(SimpleNamespace(f=late), {"f": ["x", "out"]}, changes=["out"])
+    own = forbid_changes(SimpleNamespace(f=late), {"f": ["x", "out"]}, changes=["out"])
     with pytest.raises(CheckFailure, match=r"f changes out before it refuses .* x is empty"):
         own.f(np.zeros(0), np.zeros(2))
 
 
 def test_a_cache_must_serve_twice() -> None:
     own = SimpleNamespace(f_backward=lambda dy, cache: write(cache[0]))
-    own = guarded(own, {"f_backward": ["dy", "cache"]})
+    own = forbid_changes(own, {"f_backward": ["dy", "cache"]})
     with pytest.raises(CheckFailure, match="A backward pass may be run twice over one cache"):
         own.f_backward(np.ones(1), (np.zeros(2),))
 
 
 def test_a_tensor_is_watched_and_nan_equals_itself() -> None:
     torch = pytest.importorskip("torch")
-    own = guarded(SimpleNamespace(f=lambda x: x.add_(1), g=lambda x: x + 1), NAMES)
+    own = forbid_changes(SimpleNamespace(f=lambda x: x.add_(1), g=lambda x: x + 1), NAMES)
     own.g(torch.full((2,), torch.nan))
     with pytest.raises(CheckFailure):
         own.f(torch.zeros(2))
@@ -86,4 +86,4 @@ def test_a_tensor_is_watched_and_nan_equals_itself() -> None:
 
 def test_nothing_is_said_while_a_check_is_passed_over() -> None:
     with expect.passing_over():
-        guarded(SimpleNamespace(f=write), NAMES).f(np.zeros(2))
+        forbid_changes(SimpleNamespace(f=write), NAMES).f(np.zeros(2))

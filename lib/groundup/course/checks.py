@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundup.course.show import WIDTH, indent, show_given
+from groundup.course.show import WIDTH, indent, shorten, show_given
+
+_SAID = 800  # characters of a sentence: it may quote what somebody's code returned
 
 
 class Layer(enum.IntEnum):
@@ -101,7 +103,7 @@ class CheckFailure(Exception):
     probably: str = ""
 
     def __str__(self) -> str:
-        parts = [textwrap.fill(self.says, WIDTH)]
+        parts = [textwrap.fill(shorten(self.says, _SAID), WIDTH)]
         if self.given:
             parts.append(indent("given\n" + indent(show_given(self.given), 2), 2))
         if self.detail:

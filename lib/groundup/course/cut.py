@@ -23,14 +23,12 @@ class Cut:
         target: what was cut.
         solution: its lines, whole, comments and decorators with them.
         head: the same lines down to the end of the docstring, without ``Derivation:``.
-        parameters: the names of its parameters, in order.
         imports: what brings the names that it uses from around it.
     """
 
     target: Target
     solution: str
     head: str
-    parameters: tuple[str, ...]
     imports: frozenset[Import]
 
 
@@ -64,13 +62,10 @@ def cut(target: Target, library: Path) -> Cut:
     _same(node, solution, target)
     head = "\n".join(lines[first - 1 : docstring.lineno - 1])
     doc = _without_derivation(lines[docstring.lineno - 1 : docstring.end_lineno])
-    args = node.args
-    parameters = [*args.posonlyargs, *args.args, *args.kwonlyargs]
     return Cut(
         target,
         solution,
         textwrap.dedent(f"{head}\n{doc}"),
-        tuple(parameter.arg for parameter in parameters),
         frozenset(_imports(text, node, target, path)),
     )
 

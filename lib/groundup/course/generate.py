@@ -96,14 +96,9 @@ def solution_text(exercise: Exercise) -> str:
     return _file(about, imports, [each.solution for each in cuts])
 
 
-def parameters(exercise: Exercise) -> dict[str, tuple[str, ...]]:
-    """The parameters that each function of an exercise must take, by the function's name."""
-    return {each.target.name: each.parameters for each in _cuts(exercise)[0]}
-
-
 def is_edited(path: Path) -> bool:
     """Whether a stub is something else than what the generator last wrote there."""
-    mark = _MARK.fullmatch(path.read_text(encoding="utf-8"))
+    mark = _MARK.fullmatch(_text(path))
     return mark is None or mark["hash"] != _hash(mark["rest"])
 
 
@@ -130,7 +125,12 @@ def _hash(text: str) -> str:
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    return _text(path) if path.exists() else None
+
+
+def _text(path: Path) -> str:
+    # A learner's editor may have put a byte order mark before it, or saved it in another encoding.
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def back_up(path: Path) -> Path:

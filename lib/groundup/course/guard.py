@@ -19,7 +19,7 @@ _PROBABLY = (
 _CACHE = "A backward pass may be run twice over one cache; the second would be wrong. " + _PROBABLY
 
 
-def guarded(
+def forbid_changes(
     functions: SimpleNamespace,
     parameters: Mapping[str, Sequence[str]],
     changes: Collection[str] = (),

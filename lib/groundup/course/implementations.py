@@ -1,9 +1,11 @@
 """The versions of an exercise that can be checked: the learner's, stub, solution and mutants."""
 
 import ast
+import difflib
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,11 +14,19 @@ from pathlib import Path
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
+from groundup.course import deadline
 from groundup.course.checks import CheckFailure
+from groundup.course.deadline import OutOfTime
 from groundup.course.exercises import Exercise
-from groundup.course.generate import parameters, stub_text
-from groundup.course.sandbox import OutOfTime, stop_clock
+from groundup.course.forbidden import forbidden
+from groundup.course.generate import stub_text
+from groundup.course.learner_file import Parsed, parse
+from groundup.course.show import WIDTH, legible, shorten
+from groundup.course.signatures import mend
+from groundup.course.surroundings import guarded
 from groundup.lab.errors import UserError
+
+_SAID = 300  # characters of an error's text that are shown
 
 
 @dataclass(frozen=True)
@@ -143,27 +153,30 @@ def load(exercise: Exercise, which: str = "", file: Path | None = None) -> Imple
         CheckFailure: the file can't be used: a syntax error, a missing function.
     """
     kind, _, name = which.partition(":")
-    if which == "stub":
-        return _functions(exercise, exercise.file, stub_text(exercise))
-    if which not in ("", "solution") and kind != "mutant":
+    if which not in ("", "stub", "solution") and kind != "mutant":
         raise UserError(f"--impl must be stub, solution or mutant:NAME: got {which!r}")
-    path = exercise.solution if which else file or exercise.file
-    if not path.is_file():
-        where = _shown(path, exercise)
-        raise CheckFailure(f"There is no {where}. Run groundup course build to get it.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckFailure(f"{_shown(path, exercise)} is not UTF-8 text: {error}.") from None
-    own = _functions(exercise, path, text)
+    if not which:
+        return _learners(exercise, file or exercise.file)
+    if which == "stub":
+        return _known(exercise, exercise.file, stub_text(exercise))
+    if not exercise.solution.is_file():
+        where = _shown(exercise.solution, exercise)
+        raise UserError(f"there is no {where}: run groundup course build to get it")
+    solution = _known(exercise, exercise.solution, exercise.solution.read_text(encoding="utf-8"))
     if kind != "mutant":
-        return own
+        return solution
     known = mutants(exercise)
     if name not in known:
         raise UserError(
             f"exercise {exercise.id} has no mutant {name!r}. There are: {', '.join(known)}"
         )
-    return mutated(own, known[name], exercise)
+    return mutated(solution, known[name], exercise)
+
+
+def parameters(exercise: Exercise) -> dict[str, tuple[str, ...]]:
+    """What the library calls the parameters of each function of an exercise, in order."""
+    functions = vars(load(exercise, "solution").functions)
+    return {name: tuple(inspect.signature(each).parameters) for name, each in functions.items()}
 
 
 def mutated(solution: Implementation, by: Mutant | Variant, exercise: Exercise) -> Implementation:
@@ -172,35 +185,75 @@ def mutated(solution: Implementation, by: Mutant | Variant, exercise: Exercise) 
     return Implementation(SimpleNamespace(**functions), exercise.mutants)
 
 
-def _functions(exercise: Exercise, path: Path, text: str) -> Implementation:
-    where = _shown(path, exercise)
+def _known(exercise: Exercise, path: Path, text: str) -> Implementation:
+    """The stub or the solution, which are as they must be."""
+    module = vars(_execute(text, path, f"exercise_{exercise.stem}"))
+    names = [target.name for target in exercise.targets]
+    return Implementation(SimpleNamespace(**{name: module[name] for name in names}), path)
+
+
+def _learners(exercise: Exercise, path: Path) -> Implementation:
+    where = str(_shown(path, exercise))
+    reset = f"Run groundup reset {exercise.id} to get it back." if path == exercise.file else ""
+    if not path.is_file():
+        raise CheckFailure(f"There is no {where}. {reset}".rstrip())
+    parsed = parse(path, where)
+    if not parsed.tree.body:
+        raise CheckFailure(f"{where} is empty. {reset}".rstrip())
+    if says := forbidden(exercise, parsed.tree):
+        raise CheckFailure(f"{where}, {says}")
+    stub = vars(load(exercise, "stub").functions)  # before: both are one module to Python
     try:
-        names = _dotted_names(ast.parse(text))
-        module = _execute(text, path, f"exercise_{exercise.stem}")
-    except SyntaxError as error:
-        line = (error.text or "").rstrip()
-        mark = " " * ((error.offset or 1) - 1) + "^"
-        detail = f"{line}\n{mark}".strip("\n") if line else ""
-        raise CheckFailure(f"{where}, line {error.lineno}: {error.msg}.", detail) from None
-    except (Exception, SystemExit, OutOfTime) as error:
-        stop_clock()
-        raise CheckFailure(f"{where} can't be read. {raised(error, path)}") from None
-    for banned in (*exercise.forbidden, *(f"{t.module}.{t.symbol}" for t in exercise.targets)):
-        if any(f"{name}.".startswith(f"{banned}.") for name in names):
-            raise CheckFailure(f"{where} uses {banned}, which is what you are asked to write.")
+        with guarded():
+            module = _execute(parsed.text, path, f"exercise_{exercise.stem}")
+    except CheckFailure as failure:
+        raise CheckFailure(f"{where} can't be used. {failure.says}") from None
+    except BaseException as error:
+        if not isinstance(error, Exception | SystemExit) and not deadline.is_running():
+            raise  # the user's Ctrl-C, or the end of a debugger
+        deadline.stop()
+        detail = line_of(error, path)
+        raise CheckFailure(f"{where} can't be read. {raised(error, path)}", detail) from None
     functions = {}
-    for name, wanted in parameters(exercise).items():
-        function = getattr(module, name, None)
+    for target in exercise.targets:
+        function = getattr(module, target.name, None)
         if not callable(function):
-            raise CheckFailure(f"{where} has no function {name}.")
-        if (getattr(function, "__module__", None) or "").startswith("groundup."):
-            says = f"{name} in {where} is the library's own, which is what you are asked to write."
-            raise CheckFailure(says)
-        if (taken := tuple(inspect.signature(function).parameters)) != wanted:
-            says = f"{name} must take ({', '.join(wanted)}): yours takes ({', '.join(taken)})."
-            raise CheckFailure(says)
-        functions[name] = function
+            raise CheckFailure(_missing(target.name, function, where, parsed, exercise))
+        if str(getattr(function, "__module__", "")).startswith("groundup."):
+            says = f"{target.name} in {where} is the library's own"
+            raise CheckFailure(f"{says}, which is what you are asked to write.")
+        try:
+            taken = inspect.signature(function)
+        except (TypeError, ValueError):  # one written in C; the checks will call it
+            taken = inspect.signature(stub[target.name])
+        wanted = inspect.signature(stub[target.name])
+        if says := mend(target.name, wanted, taken, exercise):
+            raise CheckFailure(f"{where}: {says}")
+        functions[target.name] = function
     return Implementation(SimpleNamespace(**functions), path)
+
+
+def _missing(name: str, found: Any, where: str, parsed: Parsed, exercise: Exercise) -> str:
+    """Why a file has no function of that name, and what to do."""
+    says = f"{where} has no function {name}"
+    if found is not None:
+        return f"{says}: {name} is of type {type(found).__name__} there. Rename that."
+    defined = {
+        node.name: node.lineno
+        for node in ast.walk(parsed.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    if any(getattr(node, "name", "") == name for node in parsed.tree.body):
+        return f"{says} in the end: it is defined in line {defined[name]}, and then deleted."
+    if name in defined:
+        inside = f"the one in line {defined[name]} is inside something else"
+        return f"{says} at the left margin: {inside}. Move it there."
+    known = {target.name for target in exercise.targets}
+    near = difflib.get_close_matches(name, [each for each in defined if each not in known], n=1)
+    if near:
+        return f"{says}, but {near[0]} in line {defined[near[0]]}. Call it {name}."
+    again = f"groundup reset {exercise.id} gives the stub back, and keeps a copy of your file"
+    return f"{says}. Write it again; {again}."
 
 
 def _shown(path: Path, exercise: Exercise) -> Path:
@@ -225,19 +278,40 @@ def lacks(checks: Path) -> str:
 
 def raised(error: BaseException, path: Path) -> str:
     """What went wrong in words, with the last line of the file that it passed through."""
-    frames = [
-        each for each in traceback.extract_tb(error.__traceback__) if each.filename == str(path)
-    ]
+    lines = _lines(error, path)
     text = _in_words(error)
-    return f"{path.name}, line {frames[-1].lineno}: {text}" if frames else text
+    return f"{path.name}, line {lines[-1]}: {text}" if lines else text
+
+
+def line_of(error: BaseException, path: Path) -> str:
+    """The text of that line, with its number; empty if it passed through none."""
+    lines = _lines(error, path)
+    try:
+        texts = parse(path, path.name).text.splitlines()
+    except CheckFailure:
+        return ""
+    if not lines or lines[-1] > len(texts):
+        return ""
+    return f"{lines[-1]} | {shorten(legible(texts[lines[-1] - 1].strip()), WIDTH - 8)}"
+
+
+def _lines(error: BaseException, path: Path) -> list[int]:
+    frames = traceback.walk_tb(error.__traceback__)
+    return [line for frame, line in frames if frame.f_code.co_filename == str(path)]
 
 
 def _in_words(error: BaseException) -> str:
-    kind, said = type(error).__name__, str(error)
+    kind = type(error).__name__
+    try:
+        said = shorten(legible(str(error)), _SAID)
+    except Exception:
+        said = ""
     if isinstance(error, OutOfTime):
-        return f"still running after {said}. Does every loop in it end?"
+        return f"still running after {said}. {deadline.ASK}"
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in said:
         return f"more memory is asked for than a check may use. {said}".rstrip()
+    if isinstance(error, RecursionError):
+        return f"a function calls itself without end ({kind})."
     if isinstance(error, SystemExit):
         return "exit() is called, which would end the whole program that uses this."
     if isinstance(error, EOFError):
@@ -256,30 +330,6 @@ def _execute(text: str, path: Path, name: str) -> ModuleType:
 
 @lru_cache(maxsize=64)
 def _compiled(text: str, path: Path) -> CodeType:
-    return compile(text, str(path), "exec")
-
-
-def _dotted_names(tree: ast.Module) -> set[str]:
-    """What a file names, in full: ``import a.b as c`` and ``c.d`` give ``a.b`` and ``a.b.d``."""
-    known: dict[str, str] = {}
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                whole = alias.name if alias.asname else alias.name.split(".")[0]
-                known[alias.asname or whole] = whole
-                names.add(alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                known[alias.asname or alias.name] = whole
-                names.add(whole)
-    for node in ast.walk(tree):
-        attributes: list[str] = []
-        inner: ast.AST = node
-        while isinstance(inner, ast.Attribute):
-            attributes.insert(0, inner.attr)
-            inner = inner.value
-        if isinstance(inner, ast.Name) and inner.id in known:
-            names.add(".".join([known[inner.id], *attributes]))
-    return names
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return compile(text, str(path), "exec", dont_inherit=True)

@@ -4,16 +4,19 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from groundup.course import deadline
 from groundup.course.checks import Check, CheckFailure
 from groundup.course.exercises import Exercise
-from groundup.course.generate import parameters
-from groundup.course.guard import guarded
-from groundup.course.implementations import Implementation, lacks, load
+from groundup.course.guard import forbid_changes
+from groundup.course.implementations import Implementation, lacks, load, parameters
 from groundup.course.match import known_mistake
 from groundup.course.mine import stand_aside
 from groundup.course.results import Result
 from groundup.course.run import Outcome, Verdict, load_checks, run_check
 from groundup.course.sandbox import Limits, Message, Send, run_apart
+
+_MATCHING = 5.0  # seconds in which a mistake must be named, once the verdict is known
+_PATIENCE = 3  # times as long as a learner's file a known version has: a busy machine is no fault
 
 
 def judge(
@@ -30,7 +33,7 @@ def judge(
     """Run the checks of an exercise.
 
     Args:
-        exercise: of the catalogue; ``exercise.seconds`` bounds each check.
+        exercise: of the catalogue; ``exercise.seconds`` bounds all of it.
         which: empty for the learner's file; ``stub``, ``solution`` or ``mutant:NAME``.
         stop: at the first check that fails.
         file: the learner's file, if it is not the one in the clone.
@@ -53,19 +56,20 @@ def judge(
     chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
     warm([exercise])
     ours = load(exercise, which) if which else own
-    begun: list[Check] = []
+    begun = 0
 
     def hear(message: Message) -> None:
+        nonlocal begun
         if "begins" in message:
-            begun.append(chosen[message["begins"]])
+            begun = message["begins"] + 1
         elif "unusable" in message:
             result.unusable = message["unusable"]
         elif "diagnosis" in message:
             result.diagnosis = message["diagnosis"]
-        else:
-            verdict = Verdict(message["verdict"])
-            said = message.get("printed", "")
-            result.outcomes.append(Outcome(begun[-1], verdict, message["message"], said))
+        elif message["settles"] == len(result.outcomes) < begun:  # each check once, in order
+            verdict, said = Verdict(message["verdict"]), message.get("printed", "")
+            check = chosen[message["settles"]]
+            result.outcomes.append(Outcome(check, verdict, message["message"], said))
 
     def work(send: Send) -> None:
         for message in _judge(exercise, ours, chosen, stop, file):
@@ -74,11 +78,15 @@ def judge(
     if not apart:
         work(hear)
         return result
-    reason = run_apart(work, Limits(seconds=exercise.seconds), hear)
-    if reason and len(begun) > len(result.outcomes):
-        result.outcomes.append(Outcome(begun[-1], Verdict.FAILED, f"Your code failed. {reason}"))
+    path = file or exercise.file
+    limits = Limits(seconds=exercise.seconds * (_PATIENCE if ours else 1))
+    reason = run_apart(work, limits, hear, path)
+    if reason and begun > len(result.outcomes):
+        check = chosen[len(result.outcomes)]
+        says = str(CheckFailure(f"Your code failed. {reason}"))
+        result.outcomes.append(Outcome(check, Verdict.FAILED, says))
     elif reason and not begun and not result.unusable:
-        result.unusable = f"{exercise.file.name} can't be read. {reason}"
+        result.unusable = str(CheckFailure(f"{path.name} can't be read. {reason}"))
     return result
 
 
@@ -92,25 +100,30 @@ def warm(exercises: Iterable[Exercise]) -> None:
 
 def _judge(
     exercise: Exercise,
-    own: Implementation | None,
+    known: Implementation | None,
     checks: list[Check],
     stop: bool,
     file: Path | None,
 ) -> Iterator[Message]:
     """What the process apart says, message by message."""
     try:
-        own = own or load(exercise, file=file)
+        own = known or load(exercise, file=file)
     except CheckFailure as failure:
         yield {"unusable": str(failure)}
         return
-    watched = replace(own, functions=guarded(own.functions, parameters(exercise), exercise.changes))
+    names = parameters(exercise)
+    careful = replace(own, functions=forbid_changes(own.functions, names, exercise.changes))
     wrong = False
     for number, check in enumerate(checks):
         yield {"begins": number}
-        outcome = run_check(check, watched)
-        yield {"verdict": outcome.verdict.value, "message": outcome.message}
+        outcome = run_check(check, careful)
+        yield {"settles": number, "verdict": outcome.verdict.value, "message": outcome.message}
         wrong = wrong or outcome.verdict is Verdict.FAILED
+        if deadline.time_is_up() and wrong:
+            return
         if stop and wrong:
             break
     if wrong:
+        if not known:
+            deadline.hurry(_MATCHING)
         yield {"diagnosis": known_mistake(exercise, own)}

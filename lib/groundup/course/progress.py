@@ -137,8 +137,6 @@ def is_begun(exercise: Exercise) -> bool:
         return is_edited(exercise.file)
     except FileNotFoundError:
         return False
-    except UnicodeDecodeError:
-        return True
 
 
 def file_hash(exercise: Exercise) -> str:

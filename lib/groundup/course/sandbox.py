@@ -1,34 +1,39 @@
 """Run somebody's code in a process of its own, with limits, and hear how it went.
 
 The process is forked from this one, so everything that is imported here is there at once. The
-limits are against accidents (an endless loop, a huge array), not against malice: the code can still
-read and write the files that its user can.
+limits are against accidents (an endless loop, a huge array, a fork), not against malice: the code
+can still read and write the files that its user can.
 """
 
 import faulthandler
-import io
 import json
-import multiprocessing
 import os
 import re
+import secrets
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
 
+from groundup.course import deadline, forks
+from groundup.course.deadline import GRACE, OutOfTime
+from groundup.course.printed import Printed
 from groundup.lab.errors import UserError
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
 
-_KEPT = 2_000  # characters of what the code prints
-_GRACE = 2.0  # seconds that code which swallows the alarm gets before it is killed
+_TICK = 0.02  # seconds after which a process that says nothing is looked after
 _GIGABYTE = 1 << 30
+_LONGEST = 1 << 24  # bytes of a line that nobody has ended
+_PROCESSES = 200  # that the code may have running
+_OUR_DESCRIPTORS = 200  # ours begin here, where code that tries small numbers does not meet them
+_DEAF, _LATE = 113, 114  # exit statuses: the pipe is closed; the time is up
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Limits:
     """What the code may use.
 
     Attributes:
-        seconds: from one message to the next.
+        seconds: from the beginning to the end of the work.
         memory: bytes beyond what the process has when it begins.
     """
 
@@ -44,24 +49,18 @@ class Limits:
     memory: int = 4 * _GIGABYTE
 
 
-class OutOfTime(BaseException):
-    """Raised inside code that has run too long. No ``except Exception`` stops it."""
-
-
-def stop_clock() -> None:
-    """Call no more alarms until the next message. For whoever has caught :class:`OutOfTime`."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def run_apart(work: Callable[[Send], None], limits: Limits, hear: Send) -> str:
+def run_apart(work: Callable[[Send], None], limits: Limits, hear: Send, file: Path) -> str:
     """Do a piece of work in a forked process.
+
+    Only what the process itself sends is heard: not what the code writes into files that it did
+    not open, nor what a process says that the code has forked.
 
     Args:
         work: is given a function that sends a message (a dictionary that JSON can hold) to this
-            process. Each message gives it ``limits.seconds`` more. What was printed since the last
-            one goes along as ``printed``.
+            process. What was printed since the last one goes along as ``printed``.
         limits: of time and memory.
         hear: is called here with each message.
+        file: the code. If the process dies, the line of this file that it had reached is named.
 
     Returns:
         Why the process ended before the work did, a sentence, or empty.
@@ -70,107 +69,173 @@ def run_apart(work: Callable[[Send], None], limits: Limits, hear: Send) -> str:
         UserError: this system can't fork.
     """
     if not hasattr(os, "fork"):
-        raise UserError("checks run in forked processes, which Windows has not: use WSL")
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    with tempfile.TemporaryFile("w+") as crash:
-        context = multiprocessing.get_context("fork")
-        process = context.Process(target=_child, args=(work, limits, receiver, sender, crash))
-        process.start()
-        sender.close()
+        raise UserError("checks run in forked processes, which Windows does not have: use WSL")
+    with tempfile.TemporaryFile("w+b") as crash:
+        reader, writer = os.pipe()
+        token = secrets.token_hex(8).encode()
+        process = os.fork()
+        if process == 0:
+            try:
+                _child(work, limits, (writer, crash.fileno()), token)
+            finally:
+                os._exit(1)  # neither the code nor what it forks ever comes back to the caller
+        os.close(writer)
+        apart = _Process(process)
         try:
-            ended = _listen(receiver, process.sentinel, limits, hear)
-            if ended is _OVERDUE:
-                waited = limits.seconds + _GRACE
-                return f"It was stopped: it did not come back in {waited:g} seconds."
+            ended = _listen(reader, apart, limits, token, hear)
             if ended is _DONE:
                 return ""
-            process.join(_GRACE)
-            return _cause(process.exitcode, crash)
+            allowed = deadline.in_words(limits.seconds)
+            if apart.status is None:
+                return f"It was stopped: it did not come back in {allowed}."
+            return _cause(apart.status, crash, allowed, file)
         finally:
-            _kill(process)
-            receiver.close()
+            os.close(reader)
+            apart.kill()
 
 
 _DONE, _OVERDUE, _DIED = object(), object(), object()
 
 
-def _listen(receiver: Connection, sentinel: int, limits: Limits, hear: Send) -> object:
-    """Hand on messages until the work is done, the process has died, or it says nothing more."""
-    deadline = time.monotonic() + limits.seconds + _GRACE
-    while True:
-        ready = wait([receiver, sentinel], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return _OVERDUE
-        if receiver not in ready:
-            return _DIED
+class _Process:
+    """The forked process.
+
+    Attributes:
+        status: how it ended (negative: by which signal), or None while it runs.
+    """
+
+    status: int | None = None
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def has_ended(self) -> bool:
+        """Ask now."""
+        if self.status is None:
+            found, status = os.waitpid(self._number, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if found else None
+        return self.status is not None
+
+    def kill(self) -> None:
+        """End it, with whatever it has started."""
         try:
-            message = json.loads(receiver.recv_bytes())
-        except (EOFError, OSError):
+            os.killpg(self._number, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            if not self.has_ended():  # it had no time to begin a group of its own
+                os.kill(self._number, signal.SIGKILL)
+        if self.status is None:
+            os.waitpid(self._number, 0)
+
+
+def _listen(reader: int, apart: _Process, limits: Limits, token: bytes, hear: Send) -> object:
+    """Hand on messages until the work is done, the process has died, or its time is over."""
+    os.set_blocking(reader, False)
+    overdue = time.monotonic() + limits.seconds + 2 * GRACE
+    held, is_open = b"", True
+    while time.monotonic() < overdue:
+        if is_open:
+            wait([reader], _TICK)
+        else:
+            time.sleep(_TICK)
+        has_ended = apart.has_ended()  # asked before the pipe is read: nothing comes after
+        data = _read(reader)
+        is_open = data != b""
+        *lines, held = (held + (data or b"")).split(b"\n")
+        held = held[-_LONGEST:]
+        for line in lines:
+            _, ours, text = line.partition(token)
+            if ours:
+                message = json.loads(text)
+                if message is None:
+                    return _DONE
+                hear(message)
+        if has_ended and not data:
             return _DIED
-        if message is None:
-            return _DONE
-        hear(message)
-        deadline = time.monotonic() + limits.seconds + _GRACE
+    return _OVERDUE
 
 
-def _kill(process: Any) -> None:
+def _read(reader: int) -> bytes | None:
+    """What is in the pipe: empty if no process can write to it any more, None if nothing is."""
     try:
-        os.killpg(process.pid, signal.SIGKILL)  # with whatever the code has started
-    except (ProcessLookupError, PermissionError):
-        process.kill()  # it had no time to begin a group of its own
-    process.join()
-    process.close()
+        return os.read(reader, 1 << 16)
+    except BlockingIOError:
+        return None
 
 
-def _cause(code: int | None, crash: IO[str]) -> str:
-    """What a process died of, with the learner's line if it crashed."""
+def _cause(status: int, crash: IO[bytes], allowed: str, file: Path) -> str:
+    """What a process died of, with the line of the file that it had reached."""
     crash.seek(0)
-    text = crash.read()
-    places = [m for m in re.finditer(r'File "([^"]+)", line (\d+)', text) if "/ex_" in m[1]]
-    where = f" in {Path(places[0][1]).name}, line {places[0][2]}" if places else ""
-    if code is not None and code < 0:
-        name = signal.strsignal(-code) or f"signal {-code}"
+    text = crash.read(1 << 16).decode("utf-8", "replace")
+    places = re.finditer(r'File "([^"\n]+)", line (\d+)', text)
+    lines = [place[2] for place in places if Path(place[1]).name == file.name]
+    where = f" in {file.name}, line {lines[0]}" if lines else ""
+    if text.startswith("Timeout") or status in (_LATE, -signal.SIGALRM):
+        return f"It was still running after {allowed}{where}. {deadline.ASK}"
+    if text.startswith("Processes"):
+        return f"It was stopped: it ran in more than {_PROCESSES} processes."
+    if status == _DEAF:
+        return "It closed files that it did not open (os.close), and its answer was lost with them."
+    if status < 0:
+        name = signal.strsignal(-status) or f"signal {-status}"
         return f"It ended the whole process{where}: {name}."
-    return f"It ended the whole process (exit status {code}), which no function should do."
+    return f"It ended the whole process (exit status {status}), which no function should do."
 
 
 def _child(
-    work: Callable[[Send], None],
-    limits: Limits,
-    receiver: Connection,
-    sender: Connection,
-    crash: IO[str],
+    work: Callable[[Send], None], limits: Limits, descriptors: tuple[int, int], token: bytes
 ) -> None:
     os.setsid()  # a group of its own: Ctrl-C is the parent's, and all of it can be ended together
-    receiver.close()
+    writer, crash = _own_descriptors(*descriptors)
     faulthandler.enable(crash)
     _one_thread()
     _limit_memory(limits.memory)
-    with open(os.devnull, "r+b", buffering=0) as nothing:
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing.fileno(), descriptor)
-    kept = _Kept()
+    forks.limit(_PROCESSES, lambda: _too_many(crash))
+    printed = Printed()
     sys.stdin = open(0)  # noqa: SIM115 (it lives as long as the process)
-    sys.stdout = sys.stderr = kept  # type: ignore[assignment]
+    sys.stdout = sys.stderr = printed.stream()
     sys.breakpointhook = _no_keyboard
-
-    def alarm(*_: Any) -> None:
-        # Once more a little later, should a bare except in a loop swallow the first.
-        signal.setitimer(signal.ITIMER_REAL, _GRACE / 4)
-        raise OutOfTime(f"{limits.seconds:g} seconds")
+    process, getpid, end, write = os.getpid(), os.getpid, os._exit, os.write
 
     def send(message: Message | None) -> None:
-        stop_clock()
-        if message is not None and (said := kept.take()):
+        if getpid() != process:
+            end(0)  # a process that the code has forked says nothing
+        if message is not None and (said := printed.take()):
             message = {**message, "printed": said}
-        sender.send_bytes(json.dumps(message).encode())
-        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+        left = b"\n" + token + json.dumps(message).encode() + b"\n"
+        try:
+            while left:
+                left = left[write(writer, left) :]
+        except OSError:
+            end(_DEAF)
 
-    signal.signal(signal.SIGALRM, alarm)
-
-    signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-    work(send)
+    deadline.start(limits.seconds, crash)
+    try:
+        work(send)
+    except OutOfTime:
+        end(_LATE)
     send(None)
+    end(0)
+
+
+def _own_descriptors(*ours: int) -> list[int]:
+    """Move our open files out of the way, and put the empty file in the place of all others.
+
+    So no terminal, lock or file of the parent's can be written to by number.
+    """
+    import fcntl
+
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _OUR_DESCRIPTORS) for each in ours]
+    nothing = os.open(os.devnull, os.O_RDWR)
+    others = {0, 1, 2, *map(int, os.listdir("/dev/fd"))} - {nothing, *moved}
+    for each in others:
+        os.dup2(nothing, each, inheritable=each < 3)
+    os.close(nothing)
+    return moved
+
+
+def _too_many(crash: int) -> None:
+    os.pwrite(crash, b"Processes", 0)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _no_keyboard(*_: Any, **__: Any) -> None:
@@ -194,27 +259,3 @@ def _limit_memory(extra: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (OSError, ValueError):
         return
-
-
-class _Kept(io.TextIOBase):
-    """A place to print to, which keeps the beginning and counts the rest."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._dropped = 0
-
-    def take(self) -> str:
-        """What was printed since the last time, and how much more there was."""
-        more = f"\n… and {self._dropped:,} characters more" if self._dropped else ""
-        text = self._text.rstrip() + more
-        self._text, self._dropped = "", 0
-        return text
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        room = _KEPT - len(self._text)
-        self._text += text[:room] if room > 0 else ""
-        self._dropped += max(0, len(text) - max(room, 0))
-        return len(text)

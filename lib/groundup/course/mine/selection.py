@@ -75,7 +75,7 @@ def unusable(exercise: Exercise) -> str:
     if not exercise.file.is_file():
         return f"missing: there is no {where}; groundup course build writes it"
     try:
-        tree = ast.parse(exercise.file.read_text(encoding="utf-8"))
+        tree = ast.parse(exercise.file.read_bytes())
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         return f"not valid Python: {where}{line}: {getattr(error, 'msg', error)}"
