@@ -88,6 +88,48 @@ def test_wrong_calls(tmp_path: Path, arguments: list[str], words: list[str]) -> 
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("source", "content", "words"),
+    [
+        ("", None, "the path is empty"),
+        ("bok.txt", None, "did you mean book.txt?"),
+        ("book.txt/", None, None),
+        ("old.txt", "Bär".encode("cp1252") * 9, "(byte 1) in line 1"),
+        ("cut.txt", b"a\n\xc3", "(byte 2) in line 2: it ends inside a character"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n\0\0", "byte 0"),
+        ("cut.jsonl", b'{"text": "a"}\n{"te', "line 2 is not JSON"),
+        ("nulls.csv", b"text\nNaN\n", "rows without text: 1"),
+        (".", None, "old.txt"),
+        ("no-owner/no-folder.txt", None, "no such file or folder"),
+    ],
+)
+def test_texts_that_cannot_be_read(
+    tmp_path: Path, source: str, content: bytes | None, words: str | None
+) -> None:
+    (tmp_path / "book.txt").write_text("The sea was calm.\n" * 200)
+    if source == ".":
+        (tmp_path / "old.txt").write_bytes(b"B\xe4r")
+    if content is not None:
+        (tmp_path / source).write_bytes(content)
+    result = run("text", "train", "--data", source, *TINY, "--steps", "1", cwd=tmp_path)
+    if words is None:
+        assert result.returncode == 0, result.stderr
+    else:
+        assert_one_line_error(result, 2, words)
+
+
+def test_an_old_text_of_windows_is_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "old.TXT").write_bytes("Ein Bär aß.\r\n".encode("cp1252") * 100)
+    (tmp_path / "new.jsonl").write_text('{"text": "Noch ein Bär."}\n{"text": null}\n', "utf-8")
+    options = ("--data", ".", "--encoding", "cp1252", *TINY, "--steps", "2")
+    trained = run("text", "train", *options, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "rows without text: 1" in trained.stdout
+    assert "files in UTF-8, not in cp1252: 1 (new.jsonl)" in trained.stdout
+    wrong = run("text", "train", "--data", ".", "--encoding", "hex", cwd=tmp_path)
+    assert_one_line_error(wrong, 2, "no encoding 'hex'")
+
+
 def test_unreadable_checkpoint(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not a checkpoint")

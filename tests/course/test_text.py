@@ -75,6 +75,22 @@ def test_only_a_byte_level_tokenizer_will_do(tmp_path: Path) -> None:
     learned.backend.save(str(folder / "tokenizer.json"))
     named = BPE.named(str(folder))
     assert named.decode(named.encode(ODD)) == ODD
+    file = folder / "tokenizer.json"
+    marked = tmp_path / "marked.JSON"
+    marked.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    for each in (str(file), str(marked)):
+        assert BPE.named(each).pieces == named.pieces
+    for content, words in {
+        "": r"tokenizer\.json, line 1 is not JSON",
+        "{}": r"tokenizer\.json is not a tokenizer",
+        file.read_text()[:-9]: r"tokenizer\.json, line \d+ is not JSON",
+    }.items():
+        file.write_text(content)
+        with pytest.raises(UserError, match=words):
+            BPE.named(str(folder))
+    file.unlink()
+    with pytest.raises(UserError, match=r"no such file.*tokenizer"):
+        BPE.named(str(folder))
     assert named.pieces[-1] == b"<|endoftext|>"
 
 
@@ -82,6 +98,10 @@ def test_a_tokenizer_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="no tokenizer no-such-tokenizer"):
         BPE.named("no-such-tokenizer")
+    with pytest.raises(UserError, match=r"did you mean gpt2\?"):
+        BPE.named("gtp2")
+    with pytest.raises(UserError, match="the path is empty"):
+        BPE.named("")
 
 
 def test_the_end_is_held_out_between_documents(tmp_path: Path) -> None:
@@ -140,6 +160,58 @@ def test_tables_are_read_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         text_data.read_text("no-owner/no-set", 1)
 
 
+@pytest.mark.parametrize(
+    "content", ["One.\r\n\r\nTwo.\r\n", "One line\nand another\n" * 30, stories(20, seed=1)]
+)
+@pytest.mark.parametrize("suffix", [".txt", ".TXT", ".md"])
+def test_a_text_in_a_folder_is_what_it_is_alone(tmp_path: Path, content: str, suffix: str) -> None:
+    path = tmp_path / "folder" / f"book{suffix}"
+    path.parent.mkdir()
+    path.write_bytes(content.encode())
+    alone, inside = (text_data.read_text(str(p), 1) for p in (path, path.parent))
+    assert inside == alone
+    whole = alone.train + alone.held_out
+    assert whole == content.replace("\r\n", "\n")
+    known = BPE.learn(whole, 300)
+    (path.parent / "another.jsonl").write_text(json.dumps({"text": "More."}), encoding="utf-8")
+    two = text_data.read_text(str(path.parent), 1)
+    ids = known.encode(two.train + two.held_out)
+    np.testing.assert_array_equal(ids[-len(known.encode(whole)) :], known.encode(whole))
+
+
+def test_documents_are_joined_by_one_end() -> None:
+    assert text_data.join(["a\n", f"b{END}", "c", "d\n"]) == f"a{END}b{END}c{END}d\n"
+    assert text_data.join([f"a{END}"]) == f"a{END}"
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('text\nOne.\n""\nNaN\nTwo.\n', encoding="utf-8")
+    said: list[str] = []
+    split = text_data.read_text(str(path), 1, notice=said.append)
+    assert split.train + split.held_out == f"One.{END}Two."
+    assert said == [f"{path}: rows without text: 2 (first: {path}, line 3)"]
+
+
+def test_windows_text_becomes_the_same_corpus(tmp_path: Path) -> None:
+    """The ids of a text do not depend on how its file was encoded."""
+    content = "Der Bär aß süße Äpfel.\n\nEr schlief.\n" * 40
+    corpora = []
+    for name, data in {
+        "utf8.txt": content.encode(),
+        "marked.txt": content.replace("\n", "\r\n").encode("utf-8-sig"),
+        "wide.txt": content.encode("utf-16"),
+        "old.txt": content.replace("\n", "\r\n").encode("cp1252"),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        encoding = "cp1252" if name == "old.txt" else None
+        recipe = text.Recipe(data=str(tmp_path / name), encoding=encoding)
+        corpora.append(text.read_corpus(recipe, lambda _: None))
+    for corpus in corpora[1:]:
+        np.testing.assert_array_equal(corpus.train, corpora[0].train)
+        assert corpus.tokens.to_json() == corpora[0].tokens.to_json()
+
+
 def test_unigram_is_the_entropy_of_the_counts() -> None:
     """All tokens equally frequent: as many choices as there are tokens, log2 V bits a byte."""
     ids = np.tile(np.arange(4), 100)
@@ -149,6 +221,13 @@ def test_unigram_is_the_entropy_of_the_counts() -> None:
     scores = text.unigram(corpus, measured)
     assert scores["perplexity"] == pytest.approx(4)
     assert scores["bits_per_byte"] == pytest.approx(2)
+
+
+def test_a_prompt_that_is_not_text_is_refused() -> None:
+    """What Python makes of an argument in another encoding than the terminal's."""
+    for known in both(ODD):
+        with pytest.raises(UserError, match=r"the prompt holds half a character \(.udce9\)"):
+            text.prompt_ids(known, "caf\udce9")
 
 
 def test_a_corpus_is_kept_for_resuming(tmp_path: Path) -> None:

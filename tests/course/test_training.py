@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,12 @@ def test_a_recipe_goes_on_as_it_began(tmp_path: Path) -> None:
         choose_recipe(text.Recipe, text.TASK, {}, path, resume=True)
     with pytest.raises(UserError, match="size must be"):
         choose_recipe(digits.Recipe, digits.TASK, {"size": "huge"}, path, resume=False)
+    older, _ = digits.begin(TINY, path)  # from before the option seed existed
+    older.notes["recipe"] = json.dumps({k: v for k, v in asdict(TINY).items() if k != "seed"})
+    older.save()
+    again = choose_recipe(digits.Recipe, digits.TASK, {}, path, resume=True)
+    assert again == replace(TINY, seed=digits.Recipe().seed)
+    begin("fast", path).save()
     other, _ = digits.begin(TINY, path)
     other.model.config = replace(other.model.config, max_length=9)
     with pytest.raises(UserError, match="of another model"):

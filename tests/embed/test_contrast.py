@@ -1,5 +1,6 @@
 """The contrastive objective, its batches, LoRA through PEFT, and the configuration file."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from groundup.embed.contrast import (
     cloze,
     gradient_error,
     load_config,
+    main,
     save_config,
     train,
 )
@@ -198,10 +200,79 @@ def test_train_names_a_wrong_pairs_file(encoder, config, tmp_path, content):
         train(replace(config, **places))
 
 
+@pytest.mark.parametrize("name", ["pairs.JSONL", "pairs.csv"])
+def test_train_reads_pairs_as_people_have_them(encoder, pairs, config, tmp_path, name):
+    """A mark, CRLF, a pair that lacks its document and a repeated one: counted and left out."""
+    encoder.save(tmp_path / "start")
+    rows = [*pairs, ("alone", ""), pairs[0]]
+    with (tmp_path / name).open("w", encoding="utf-8-sig", newline="\r\n") as file:
+        if name.endswith("csv"):
+            file.write("query,document\n" + "".join(f"{q},{d}\n" for q, d in rows))
+        else:
+            file.writelines(json.dumps([q, d or None]) + "\n" for q, d in rows)
+    said = []
+    changes = {"model": str(tmp_path / "start"), "output": str(tmp_path / "end")}
+    (tmp_path / "texts.txt").write_text("open read " * 10)
+    changes |= {"pairs": str(tmp_path / name), "texts": str(tmp_path / "texts.txt"), "cloze": 0.5}
+    result = train(replace(config, **changes), notice=said.append)
+    assert (result["pairs"], result["repeated_pairs"]) == (24, 1)
+    assert len(said) == 1
+    assert "pairs that lack a text: 1" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pairs": ""}, "the path is empty"),
+        ({"pairs": "{}/pair.json"}, r"no such file or folder.*did you mean .*pairs\.json"),
+        ({"texts": "{}/texts.jsonl"}, r"texts\.jsonl, line 2: list .* is not text"),
+        ({"texts": "{}/none.json"}, r"no such file or folder"),
+        ({"columns": ("a", "b")}, "a pair is a list of two texts"),
+        ({"encoding": "cp12525"}, "no encoding 'cp12525'"),
+    ],
+)
+def test_train_names_a_source_that_cannot_be_read(encoder, pairs, config, tmp_path, changes, words):
+    encoder.save(tmp_path / "start")
+    write_json(tmp_path / "pairs.json", pairs)
+    (tmp_path / "texts.jsonl").write_text('"a"\n["b"]\n')
+    changes = {k: v.format(tmp_path) if isinstance(v, str) else v for k, v in changes.items()}
+    given = {"model": str(tmp_path / "start"), "pairs": str(tmp_path / "pairs.json"), **changes}
+    with pytest.raises(UserError, match=words):
+        train(replace(config, **given))
+
+
+def test_the_command_ends_in_a_line_without_a_network(
+    encoder, config, tmp_path, monkeypatch, capsys
+):
+    import datasets
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    encoder.save(tmp_path / "start")
+    save_config(replace(config, model=str(tmp_path / "start"), pairs="a/b"), tmp_path / "c.json")
+    monkeypatch.setattr("sys.argv", ["contrast", str(tmp_path / "c.json")])
+    assert main() in (1, 2)
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert line.startswith("error: ")
+    assert "a/b" in line
+
+
 def test_the_configuration_survives_its_file(config, tmp_path):
-    for wanted in (config, replace(config, lora=LoraSettings(rank=3, targets=("x",)))):
+    lora = LoraSettings(rank=3, targets=("x",))
+    for wanted in (config, replace(config, lora=lora), replace(config, columns=("a", "b"))):
         save_config(wanted, tmp_path / "c.json")
         assert load_config(tmp_path / "c.json") == wanted
+        marked = b"\xef\xbb\xbf" + (tmp_path / "c.json").read_bytes().replace(b"\n", b"\r\n")
+        (tmp_path / "c.json").write_bytes(marked)
+        assert load_config(tmp_path / "c.json") == wanted
+
+
+def test_a_configuration_that_is_not_json_is_named_with_its_line(tmp_path):
+    (tmp_path / "c.json").write_text('{\n"model": }')
+    with pytest.raises(UserError, match=r"c\.json, line 2 is not JSON"):
+        load_config(tmp_path / "c.json")
+    with pytest.raises(UserError, match=r"no such file: .*did you mean .*c\.json\?"):
+        load_config(tmp_path / "c.jsn")
 
 
 @pytest.mark.parametrize(

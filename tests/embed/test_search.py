@@ -60,7 +60,16 @@ def test_errors(encoder: SentenceEncoder, tmp_path: Path) -> None:
         index.search(encoder, "  ")
     with pytest.raises(UserError, match="at least 1"):
         index.search(encoder, "x", top=0)
+    with pytest.raises(UserError, match=r"the question holds half a character"):
+        index.search(encoder, "caf\udce9")
     with pytest.raises(UserError, match="corpus is empty"):
         Index.build(encoder, [])
     with pytest.raises(UserError, match="no search index"):
         Index.load(tmp_path)
+    index.save(tmp_path / "index")
+    (tmp_path / "index" / "vectors.safetensors").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"is damaged.*groundup tour"):
+        Index.load(tmp_path / "index")
+    (tmp_path / "index" / "vectors.safetensors").unlink()
+    with pytest.raises(UserError, match=r"is damaged.*groundup tour"):
+        Index.load(tmp_path / "index")

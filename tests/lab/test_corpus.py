@@ -178,6 +178,23 @@ def test_missing_and_empty_packages_are_named(
     assert not (tmp_path / "cache").exists()
 
 
+def test_files_of_a_package_that_cannot_be_read_are_counted(package: str, tmp_path: Path) -> None:
+    """A link that leads nowhere, as an editor's lock is; NUL bytes; half a character escaped."""
+    before = read_packages([package], cache=tmp_path / "cache")
+    root = tmp_path / "code" / "fakepkg"
+    (root / ".#m0.py").symlink_to("someone@somewhere.1234")
+    (root / "nul.py").write_bytes(b'"""Nothing here can be read at all."""\0')
+    (root / "half.py").write_text('"""Half of a pair \\ud83d is no character."""\n')
+    (root / "marked.py").write_bytes(b'\xef\xbb\xbf"""A file that begins with a mark."""\r\n')
+    after = read_packages([package], cache=tmp_path / "cache")
+    assert after.skipped == before.skipped + 2
+    new = {entry.name: entry.summary for entry in after.entries[:] if entry not in before.entries}
+    assert new == {
+        "fakepkg.half": "Half of a pair \ufffd is no character.",
+        "fakepkg.marked": "A file that begins with a mark.",
+    }
+
+
 def test_fractions_must_leave_something_to_train_on() -> None:
     with pytest.raises(ValueError, match=r"test=0\.5, development=0\.5"):
         Corpus(()).split(test=0.5, development=0.5)
@@ -249,7 +266,13 @@ def test_text_is_read_from_a_file_or_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("Markdown first.")
     (tmp_path / "c.png").write_bytes(b"\x89")
     assert read_text(tmp_path / "b.txt") == ["One paragraph.", "Another one."]
-    assert read_text(tmp_path) == ["Markdown first.", "One paragraph.", "Another one."]
+    with pytest.warns(UserWarning, match=r"files of another kind \(\.png\): 1"):
+        assert read_text(tmp_path) == ["Markdown first.", "One paragraph.", "Another one."]
+    (tmp_path / "w.TXT").write_bytes("Für\r\nWindows.\r\n\r\nZwei.".encode("cp1252"))
+    assert read_text(tmp_path / "w.TXT", encoding="cp1252") == ["Für Windows.", "Zwei."]
+    for end in ("\r\n", "\r"):
+        (tmp_path / "b.txt").write_bytes(f"\ufeffOne{end}paragraph.{end}{end}Two.".encode())
+        assert read_text(tmp_path / "b.txt") == ["One paragraph.", "Two."]
 
 
 def test_unreadable_text_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from groundup.cli.parser import Commands, add, add_group, positive
 from groundup.lab.errors import UserError
 
 _RECIPE = (
-    *("data", "column", "megabytes", "tokenizer", "vocabulary"),
+    *("data", "column", "encoding", "megabytes", "tokenizer", "vocabulary"),
     *("width", "layers", "heads", "context", "steps", "batch_size", "lr", "seed"),
 )
 
@@ -24,8 +24,13 @@ def add_commands(commands: Commands) -> None:
     )
     train.add_argument(
         "--data",
-        help="a text file; a .jsonl, .csv or .parquet file; a folder of such; or a data set of the "
-        "Hub, such as roneneldan/TinyStories (default: stories from a small grammar)",
+        help="a text file; a table (.csv, .tsv, .jsonl, .json, .parquet); a folder of such, also "
+        "packed (.gz, .bz2, .xz); or a data set of the Hub, such as roneneldan/TinyStories "
+        "(default: stories from a small grammar)",
+    )
+    train.add_argument(
+        "--encoding",
+        help="of files that are not UTF-8 and have no byte order mark, such as cp1252 (Windows)",
     )
     train.add_argument("--column", help="the column of a data set that holds the text")
     train.add_argument(

@@ -68,7 +68,11 @@ def train(given: dict[str, Any], path: Path | None, resume: bool = False) -> Non
 
 def _read(recipe: Recipe) -> Corpus:
     with progress_bar("reading the text") as bar:
-        return text.read_corpus(recipe, bar.update)
+        return text.read_corpus(recipe, bar.update, _note)
+
+
+def _note(message: str) -> None:
+    console.print(f"note: {message}", markup=False, soft_wrap=True)
 
 
 def _show_sample(training: Training[Decoder], corpus: Corpus, step: int) -> None:

@@ -85,6 +85,7 @@ def _corpus(tour: Tour, bar: Bar) -> Results:
         "strong_pairs": len(strong),
         "test_pairs": len(test.strong_pairs()),
         "vocabulary": len(tokenizer),
+        "skipped_files": tour.corpus.skipped,
         "fingerprint": tour.corpus.fingerprint,
         "versions": tour.corpus.versions,
     }
@@ -269,6 +270,7 @@ STAGES = (
             f"{r['characters'] / 1e6:.1f}M characters, {r['vocabulary']:,} tokens; "
             f"{r['weak_pairs']:,} weak and {r['strong_pairs']:,} strong pairs, "
             f"{r['test_pairs']:,} questions on unseen modules"
+            + (f"; {r['skipped_files']} files can't be read" if r.get("skipped_files") else "")
         ),
     ),
     Stage(

@@ -12,7 +12,9 @@ from groundup.course.tokens import Progress, Tokens
 from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
+from groundup.lab.notes import Notice, warn
 from groundup.lab.records import runs_directory
+from groundup.lab.strings import half_character
 from groundup.scratch import checkpoint, language
 from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
 from groundup.scratch.language import Rows
@@ -32,6 +34,7 @@ class Recipe:
     Attributes:
         data: see :func:`groundup.course.text_data.read_text`.
         column: see there.
+        encoding: see there.
         megabytes: see there.
         tokenizer: ``char``, ``bpe``, or one that exists: ``gpt2``, a Hub id, a folder.
         vocabulary: tokens that ``bpe`` learns at most.
@@ -47,6 +50,7 @@ class Recipe:
 
     data: str = text_data.STORIES
     column: str | None = None
+    encoding: str | None = None
     megabytes: int = 200
     tokenizer: str = "char"
     vocabulary: int = 1_000
@@ -96,16 +100,23 @@ def checkpoint_path() -> Path:
     return runs_directory() / "text" / "model.safetensors"
 
 
-def read_corpus(recipe: Recipe, progress: Progress) -> Corpus:
+def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = warn) -> Corpus:
     """Read a recipe's text and encode it.
 
     The tokenizer learns from the training part. Only the alphabet of ``char`` is that of both
     parts: a model without a character could not be asked about a text that has it.
 
+    Args:
+        recipe: what to read.
+        progress: told the share that is encoded.
+        notice: told in a line what of the source was left out.
+
     Raises:
         UserError: there is no such text or tokenizer.
     """
-    text = text_data.read_text(recipe.data, recipe.megabytes, recipe.column)
+    text = text_data.read_text(
+        recipe.data, recipe.megabytes, recipe.column, recipe.encoding, notice
+    )
     known: Tokens
     if recipe.tokenizer == "char":
         known = tokens.Characters.of(text.train + text.held_out)
@@ -231,8 +242,10 @@ def prompt_ids(known: Tokens, prompt: str) -> list[int]:
     """The ids of a prompt. Of an empty one: those of an empty line, where a document begins.
 
     Raises:
-        UserError: the tokenizer does not know a character.
+        UserError: the tokenizer does not know a character, or the prompt is not text.
     """
+    if half := half_character(prompt):
+        raise UserError(f"the prompt holds {half}: the terminal's encoding is not UTF-8")
     return [int(i) for i in known.encode(prompt or END)]
 
 

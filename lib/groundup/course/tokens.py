@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from groundup.lab.errors import UserError
+from groundup.lab.paths import did_you_mean, find
+from groundup.lab.texts import read_json_file
 from groundup.scratch.stories import END
 from groundup.scratch.types import IntArray
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 """Told the share that is done."""
 
+KINDS = ("char", "bpe", "gpt2")
+"""Names of tokenizers that need no path."""
+
+_FILE = "tokenizer.json"
 _CHUNK = 1 << 20  # characters that are encoded at a time
 _LEARNED_FROM = 10 << 20  # characters that a BPE is learned from, at most
 
@@ -160,29 +166,25 @@ class BPE(Tokens):
 
     @classmethod
     def named(cls, name: str) -> "BPE":
-        """One that exists: the ``tokenizer.json`` of a folder, or of a model on the Hub.
+        """One that exists: a ``tokenizer.json``, the folder it is in, or a model on the Hub.
 
         Args:
             name: such as ``gpt2``. It is fetched from the Hub once.
 
         Raises:
-            UserError: it can't be had.
+            UserError: it can't be had, or is not a tokenizer.
         """
         from tokenizers import Tokenizer
 
-        path = Path(name, "tokenizer.json")
-        if not path.is_file():
-            import huggingface_hub
-
-            logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it repeats itself
-            try:
-                path = Path(huggingface_hub.hf_hub_download(name, path.name))
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"no tokenizer {name}: there is no such folder with a {path.name}, and it "
-                    f"could not be fetched from the Hub ({type(error).__name__})"
-                ) from error
-        return cls(Tokenizer.from_file(str(path)))
+        path = find(name) or _from_hub(name)
+        if path.is_dir():
+            path /= _FILE
+        content = read_json_file(path)
+        try:
+            backend = Tokenizer.from_str(json.dumps(content))
+        except Exception as error:  # the library raises no class of its own
+            raise UserError(f"{path} is not a tokenizer: {error}") from error
+        return cls(backend)
 
     def encode(self, text: str) -> IntArray:
         found = self.backend.encode_batch_fast(_documents(text), add_special_tokens=False)
@@ -190,6 +192,19 @@ class BPE(Tokens):
 
     def to_json(self) -> str:
         return json.dumps({"kind": "bpe", "tokenizer": self.backend.to_str()})
+
+
+def _from_hub(name: str) -> Path:
+    import huggingface_hub
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it repeats itself
+    try:
+        return Path(huggingface_hub.hf_hub_download(name, _FILE))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no tokenizer {name}: there is no such folder with a {_FILE}, and it could not be "
+            f"fetched from the Hub ({type(error).__name__}){did_you_mean(name, KINDS)}"
+        ) from error
 
 
 def from_json(text: str) -> Tokens:

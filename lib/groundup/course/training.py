@@ -79,7 +79,9 @@ def choose_recipe(
     notes = read_notes(kept)
     if notes.get("task") != task:
         raise UserError(f"{kept} is a training of {notes.get('task', 'nothing known')}, not {task}")
-    begun: dict[str, Any] = json.loads(notes["recipe"])
+    # An option that is newer than the training had its default.
+    defaults = {each.name: each.default for each in fields(kind)}  # type: ignore[arg-type]
+    begun: dict[str, Any] = defaults | json.loads(notes["recipe"])
     for name, value in said.items():
         if begun[name] != value:
             option = f"--{name.replace('_', '-')}"

@@ -22,9 +22,12 @@ from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather
 from groundup.embed.losses import info_nce
 from groundup.embed.pairs import SHORTEST_PASSAGE, cloze, distinct, load_pairs
-from groundup.lab.errors import UserError
-from groundup.lab.files import read_json, write_json
+from groundup.lab.errors import GroundUpError, UserError
+from groundup.lab.files import write_json
 from groundup.lab.loop import LoopConfig, Step, fit
+from groundup.lab.notes import Notice, warn
+from groundup.lab.strings import check_texts
+from groundup.lab.texts import read_documents, read_json_file
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class ContrastConfig:
 
     Attributes:
         model: directory of the encoder to start from.
-        pairs: JSON file, a list of [query, document].
+        pairs: a table, a folder of tables or a data set of the Hub, as
+            :func:`groundup.lab.texts.read_pairs` takes them; such as a JSON list of
+            [query, document].
         output: directory for the trained encoder; its record lies beside it as .json.
         loop: how to train.
         batch_size: pairs a step over all processes, each of which takes an equal share.
@@ -42,7 +47,10 @@ class ContrastConfig:
         document_length: tokens read of a document.
         neighbours: share of a batch drawn as runs of neighbouring pairs in the file. Neighbours
             come from one module, so they are harder negatives than a random draw.
-        texts: JSON file, a list of texts for ``cloze``. None: the documents of the pairs.
+        columns: the two of ``pairs`` that make a pair, see there.
+        encoding: of files of ``pairs`` and ``texts`` that are not UTF-8, see there.
+        texts: texts for ``cloze``, as :func:`groundup.lab.texts.read_documents` takes them. None:
+            the documents of the pairs.
         cloze: share of the pairs that are replaced by a passage of a text and the rest of that
             text (the inverse cloze task, Lee et al., 2019, arXiv 1906.00300).
         lora: adapters on a frozen encoder. None: every weight is trained.
@@ -58,6 +66,8 @@ class ContrastConfig:
     query_length: int = 32
     document_length: int = 96
     neighbours: float = 0.0
+    columns: tuple[str, str] | None = None
+    encoding: str | None = None
     texts: str | None = None
     cloze: float = 0.0
     lora: LoraSettings | None = None
@@ -89,7 +99,9 @@ class Contrast:
                 f"{len(self.pairs)} pairs do not fill a batch of {self.config.batch_size}: "
                 "lower batch_size or bring more pairs"
             )
-        self.texts = [t for t in self.texts if len(t.split()) >= 2 * SHORTEST_PASSAGE]
+        for side, name in enumerate(("queries", "documents")):
+            list(check_texts((pair[side] for pair in self.pairs), name))
+        self.texts = [t for t in check_texts(self.texts) if len(t.split()) >= 2 * SHORTEST_PASSAGE]
         if self.config.cloze and not self.texts:
             raise UserError("no text is long enough for cloze: set cloze to 0 or bring others")
 
@@ -181,12 +193,20 @@ def gradient_error(encoder: SentenceEncoder, objective: Contrast, rows: int = 64
 
 
 def train(
-    config: ContrastConfig, on_step: Callable[[Step], None] | None = None
+    config: ContrastConfig,
+    on_step: Callable[[Step], None] | None = None,
+    notice: Notice = warn,
 ) -> dict[str, float]:
     """Train and save an encoder; every process of a group calls this with the same config.
 
+    Args:
+        config: of the run.
+        on_step: told of each step.
+        notice: told in a line what of the pairs or texts was left out when they were read.
+
     Returns:
-        gradient_error (see the function), steps, parameters trained and in all, seconds.
+        gradient_error (see the function), pairs, repeated_pairs (left out, because a text of them
+        is in another pair), steps, parameters trained and in all, seconds.
 
     Raises:
         UserError: the model or the pairs can't be read, or there are too few.
@@ -195,8 +215,11 @@ def train(
     torch.manual_seed(config.seed)  # adapters begin alike in every process
     if config.lora:
         add_lora(encoder, config.lora)
-    pairs = distinct(load_pairs(Path(config.pairs)))
-    texts = read_json(Path(config.texts)) if config.texts else [d for _, d in pairs]
+    read = load_pairs(config.pairs, config.columns, encoding=config.encoding, notice=notice)
+    pairs = distinct(read)
+    texts = [document for _, document in pairs]
+    if config.texts is not None:
+        texts = read_documents(config.texts, encoding=config.encoding, notice=notice)
     objective = Contrast(pairs, encoder, config, texts)
     _start_group()
     gradient = gradient_error(encoder, objective)
@@ -213,6 +236,8 @@ def train(
         merge_lora(encoder)
     result = {
         "gradient_error": gradient,
+        "pairs": float(len(pairs)),
+        "repeated_pairs": float(len(read) - len(pairs)),
         "steps": float(steps),
         "trained": float(trained),
         "parameters": float(sum(p.numel() for p in encoder.parameters())),
@@ -238,14 +263,14 @@ def load_config(path: Path) -> ContrastConfig:
     Raises:
         UserError: the file is not such a configuration.
     """
-    content: dict[str, Any] | None = read_json(path)
+    content: Any = read_json_file(path)
     if not isinstance(content, dict):
-        raise UserError(f"{path} is not a JSON configuration")
+        raise UserError(f"{path} is not a JSON configuration: it holds no object")
     try:
         loop = LoopConfig(**_tuples(content.pop("loop")))
         lora = content.pop("lora", None)
         settings = LoraSettings(**_tuples(lora)) if lora else None
-        return ContrastConfig(**content, loop=loop, lora=settings)
+        return ContrastConfig(**_tuples(content), loop=loop, lora=settings)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -274,12 +299,17 @@ def main() -> int:
 
     quiet_libraries()
     first = int(os.environ.get("RANK", "0")) == 0
+
+    def note(message: str) -> None:
+        print(f"note: {message}", file=sys.stderr)
+
     if len(sys.argv) != 2:
         print("usage: python -m groundup.embed.contrast CONFIG.json", file=sys.stderr)
         return 2
     try:
-        result = train(load_config(Path(sys.argv[1])), lambda step: say(vars(step)))
-    except UserError as error:
+        config = load_config(Path(sys.argv[1]))
+        result = train(config, lambda step: say(vars(step)), note if first else lambda _: None)
+    except GroundUpError as error:
         if first:
             print(f"error: {error}", file=sys.stderr)
         return error.exit_code

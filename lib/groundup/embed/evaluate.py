@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.errors import UserError
+from groundup.lab.strings import check_texts
 
 Scores = NDArray[np.float32]
 
@@ -45,10 +46,15 @@ class RetrievalTask:
 
         Raises:
             UserError: there is no pair.
+            ValueError: a text of a pair is not a string.
         """
         if not pairs:
             raise UserError("a retrieval task needs at least one pair; the corpus split has none")
-        return cls([q for q, _ in pairs], [d for _, d in pairs])
+        queries, documents = (
+            list(check_texts((pair[side] for pair in pairs), name))
+            for side, name in enumerate(("queries", "documents"))
+        )
+        return cls(queries, documents)
 
 
 def score_matrix(scores: Scores) -> RetrievalResult:

@@ -1,24 +1,12 @@
 """Pairs of texts that belong together: read them, keep each once, and make more of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from groundup.lab.errors import UserError
-from groundup.lab.files import read_json
+from groundup.lab.texts import read_pairs as load_pairs
 
-
-def load_pairs(path: Path) -> list[tuple[str, str]]:
-    """Read a JSON list of [query, document].
-
-    Raises:
-        UserError: the file is not one.
-    """
-    try:
-        return [(str(query), str(document)) for query, document in read_json(path)]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is no JSON list of [query, document] pairs") from error
+__all__ = ["LONGEST_PASSAGE", "SHORTEST_PASSAGE", "cloze", "distinct", "load_pairs"]
 
 
 def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

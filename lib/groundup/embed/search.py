@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.entries import Entry
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory, read_json, write_json
+from groundup.lab.strings import half_character
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,12 @@ class Index:
         """The nearest entries, best first.
 
         Raises:
-            UserError: the question is empty, or asks for fewer than one answer.
+            UserError: the question is empty or not text, or asks for fewer than one answer.
         """
         if not question.strip():
             raise UserError('the question is empty; ask for example "how do I join two paths"')
+        if half := half_character(question):
+            raise UserError(f"the question holds {half}: the terminal's encoding is not UTF-8")
         if top < 1:
             raise UserError(f"top must be at least 1: got {top}")
         scores = self.vectors @ encoder.encode([question], self.max_length)[0]
@@ -90,5 +94,10 @@ class Index:
         content = read_json(directory / "entries.json")
         if content is None:
             raise UserError(f"no search index in {directory}")
-        vectors = load_file(directory / "vectors.safetensors")["vectors"]
-        return cls(content["names"], content["summaries"], vectors, content["max_length"])
+        try:
+            vectors = load_file(directory / "vectors.safetensors")["vectors"]
+            return cls(content["names"], content["summaries"], vectors, content["max_length"])
+        except (OSError, KeyError, TypeError, SafetensorError) as error:
+            raise UserError(
+                f"the search index in {directory} is damaged ({error}); run groundup tour again"
+            ) from error

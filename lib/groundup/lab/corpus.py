@@ -32,13 +32,14 @@ from groundup.lab import docstrings, entries
 from groundup.lab.entries import Entry, normal_text, unique, without_near_copies
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
+from groundup.lab.notes import Notice, warn
+from groundup.lab.texts import read_documents
 
 STDLIB = "stdlib"
 DEFAULT_PACKAGES = (STDLIB, "numpy", "torch", "transformers")
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundup"
 
 _NOT_DOCUMENTATION = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
-_TEXT_FILES = (".txt", ".md", ".rst")
 
 Progress = Callable[[int, int], None]
 
@@ -160,32 +161,29 @@ def read_packages(
     return corpus
 
 
-def read_text(path: Path) -> list[str]:
-    """Paragraphs of a text file, or of every .txt, .md and .rst file below a folder; each once.
+def read_text(
+    source: str | Path,
+    *,
+    column: str | None = None,
+    encoding: str | None = None,
+    notice: Notice = warn,
+) -> list[str]:
+    """Paragraphs of a text file, a table, a folder of such, or a data set of the Hub; each once.
+
+    Args:
+        source: see :func:`groundup.lab.texts.read_documents`, as for the rest.
+        column: see there.
+        encoding: see there.
+        notice: see there.
 
     Raises:
-        UserError: the path is missing, a file is not UTF-8 text, or there is nothing in it.
+        UserError: there is no such source, no text in it, or something in it can't be read.
+        WorkError: the Hub can't be reached.
     """
-    if not path.exists():
-        raise UserError(f"no such file or folder: {path}")
-    files = [path]
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix in _TEXT_FILES and p.is_file())
-    paragraphs: dict[str, None] = {}
-    for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file} is not UTF-8 text (byte {error.start})") from error
-        except OSError as error:
-            raise UserError(f"cannot read {file}: {error.strerror}") from error
-        for block in re.split(r"\n\s*\n", text):
-            if paragraph := " ".join(block.split()):
-                paragraphs[paragraph] = None
-    if not paragraphs:
-        kinds = f" (no {', '.join(_TEXT_FILES)} file with text)" if path.is_dir() else ""
-        raise UserError(f"{path} holds no text{kinds}")
-    return list(paragraphs)
+    documents = read_documents(source, column=column, encoding=encoding, notice=notice)
+    blocks = (block for text in documents for block in re.split(r"\n\s*\n", text))
+    paragraphs = dict.fromkeys(" ".join(block.split()) for block in blocks)
+    return [paragraph for paragraph in paragraphs if paragraph]
 
 
 def _python_files(package: str) -> list[tuple[str, Path]]:
@@ -224,7 +222,8 @@ def _cache_key(files: Iterable[tuple[str, Path]], versions: dict[str, str]) -> s
     for source in (__file__, docstrings.__file__, entries.__file__):
         digest.update(Path(source).read_bytes())
     for module, path in files:
-        digest.update(f"{module} {path.stat().st_size}\n".encode())
+        # A link that leads nowhere, as an editor's lock is one, has a size of its own.
+        digest.update(f"{module} {path.lstat().st_size}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:24]
 
 

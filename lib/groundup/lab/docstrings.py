@@ -57,10 +57,15 @@ def read_file(module: str, path: str) -> list[Row]:
         return []
     rows = []
     for name, docstring in _docstrings(ast.parse(source), module):
-        summary, body = split_docstring(docstring)
+        summary, body = split_docstring(_whole_characters(docstring))
         if summary:
             rows.append((name, module, summary, body))
     return rows
+
+
+def _whole_characters(text: str) -> str:
+    r"""A text that can be encoded: an escape such as ``\ud800`` alone becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:

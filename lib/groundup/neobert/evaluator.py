@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from groundup.lab.strings import half_character
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.writing import write
 
@@ -142,13 +143,16 @@ class Evaluator:
             texts: strings; or rows of token ids, in which every token is an ordinary one.
 
         Raises:
-            ValueError: no token can be counted, or strings came without a tokenizer.
+            ValueError: no token can be counted, strings came without a tokenizer, or one of the
+                texts is neither a string nor a row of ids.
         """
+        if isinstance(texts, str):
+            raise ValueError(f"texts are a list of strings, not one: got {texts[:40]!r}")
         rows: list[_Row] = []
         sizes: list[int | None] = []
         cut = False
         for number, text in enumerate(texts):
-            ids, special, size = self._read(text)
+            ids, special, size = self._read(text, number)
             sizes.append(size)
             cut |= len(ids) > self._window
             rows += self._rows(number, ids, special)
@@ -212,10 +216,19 @@ class Evaluator:
     def _mask_id(self) -> int | None:
         return None if self.tokenizer is None else self.tokenizer.mask_token_id
 
-    def _read(self, text: str | Sequence[int]) -> tuple[list[int], list[bool], int | None]:
+    def _read(
+        self, text: str | Sequence[int], number: int
+    ) -> tuple[list[int], list[bool], int | None]:
         """The ids of a text, which of them are special, and the bytes of what can be counted."""
         if not isinstance(text, str):
+            if not isinstance(text, Iterable) or isinstance(text, bytes):
+                raise ValueError(
+                    f"texts[{number}] is {text!r:.40} ({type(text).__name__}): neither a string "
+                    "nor a row of ids"
+                )
             return list(text), [False] * len(text), None
+        if half := half_character(text):
+            raise ValueError(f"texts[{number}] holds {half}: it was cut, or decoded wrongly")
         if self.tokenizer is None:
             raise ValueError("texts need a tokenizer; without one give rows of ids")
         fast = self.tokenizer.is_fast

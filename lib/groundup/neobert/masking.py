@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from groundup.lab.strings import check_texts
 from groundup.neobert.losses import IGNORE
 
 
@@ -103,8 +104,14 @@ class MaskedText:
 def tokenize_rows(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int, min_length: int = 8
 ) -> list[list[int]]:
-    """Token ids of each text, cut at ``max_length``; texts under ``min_length`` are left out."""
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    """Token ids of each text, cut at ``max_length``; texts under ``min_length`` are left out.
+
+    Raises:
+        ValueError: one of the texts is not a string.
+    """
+    encoded = tokenizer(list(check_texts(texts)), truncation=True, max_length=max_length)[
+        "input_ids"
+    ]
     return [row for row in encoded if len(row) >= min_length]
 
 

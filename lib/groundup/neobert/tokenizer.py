@@ -14,6 +14,8 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
+from groundup.lab.strings import check_texts
+
 PAD, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 
 _CAMEL_CASE = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
@@ -41,7 +43,8 @@ def train_tokenizer(
         that transformers loads.
 
     Raises:
-        ValueError: ``vocab_size`` has no room for the bytes and the special tokens.
+        ValueError: ``vocab_size`` has no room for the bytes and the special tokens, or one of
+            ``texts`` is not a string.
     """
     smallest = 256 + len(SPECIAL_TOKENS)
     if vocab_size < smallest:
@@ -68,7 +71,7 @@ def train_tokenizer(
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(check_texts(texts), trainer)
     specials = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
     tokenizer.post_processor = TemplateProcessing(
         single=f"{CLS} $A {SEP}", pair=f"{CLS} $A {SEP} $B {SEP}", special_tokens=specials

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from groundup.lab.strings import check_texts
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -32,9 +34,9 @@ def write(
         as ``num_return_sequences`` says.
 
     Raises:
-        ValueError: there is no prompt, or one has no token.
+        ValueError: there is no prompt, one is not a string, or one has no token.
     """
-    rows = [_prompt(tokenizer, prompt) for prompt in prompts]
+    rows = [_prompt(tokenizer, prompt) for prompt in check_texts(prompts, "prompts")]
     if not rows or not all(rows):
         raise ValueError(f"writing needs prompts of at least one token: got {list(prompts)}")
     longest = max(map(len, rows))
