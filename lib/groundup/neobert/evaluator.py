@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from groundup.lab.modes import evaluating
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.writing import write
 
@@ -158,14 +159,10 @@ class Evaluator:
         if not counts.total():
             raise ValueError(f"none of {len(texts)} texts has a token that can be counted")
         nats: defaultdict[int, float] = defaultdict(float)
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             for batch in self._batches(rows):
                 for row, surprise in zip(batch, self._score(batch), strict=True):
                     nats[row.text] += surprise
-        finally:
-            self.model.train(training)
         each = range(len(texts))
         before = self._window - self._stride - self._behind
         return Evaluation(
@@ -215,7 +212,7 @@ class Evaluator:
     def _read(self, text: str | Sequence[int]) -> tuple[list[int], list[bool], int | None]:
         """The ids of a text, which of them are special, and the bytes of what can be counted."""
         if not isinstance(text, str):
-            return list(text), [False] * len(text), None
+            return [int(i) for i in text], [False] * len(text), None  # NumPy's and torch's too
         if self.tokenizer is None:
             raise ValueError("texts need a tokenizer; without one give rows of ids")
         fast = self.tokenizer.is_fast
