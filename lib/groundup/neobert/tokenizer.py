@@ -14,6 +14,8 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
+from groundup.lab.ranges import require_whole
+
 PAD, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 
 _CAMEL_CASE = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
@@ -41,8 +43,10 @@ def train_tokenizer(
         that transformers loads.
 
     Raises:
-        ValueError: ``vocab_size`` has no room for the bytes and the special tokens.
+        ValueError: ``vocab_size`` has no room for the bytes and the special tokens, or
+            ``max_length`` or ``min_frequency`` is below 1.
     """
+    require_whole(max_length=max_length, min_frequency=min_frequency)
     smallest = 256 + len(SPECIAL_TOKENS)
     if vocab_size < smallest:
         raise ValueError(f"vocab_size must be at least {smallest}: got {vocab_size}")
