@@ -1,4 +1,4 @@
-# Stub 0a01a5d89f8d: yours to edit. It is never written over unasked.
+# Stub 93ed87e98a5e: yours to edit. It is never written over unasked.
 """Exercise 6.3, Confusion matrix.
 
 Write the body of ``confusion``, then run
@@ -14,8 +14,8 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
     """Count which answer was given for which: the confusion matrix.
 
     Args:
-        answers: (N,) the right classes, in [0, C).
-        predictions: (N,) the classes that were given, in [0, C).
+        answers: (N,) the right classes, in [0, C), of any integer type.
+        predictions: (N,) the classes that were given, likewise.
         classes: C.
 
     Returns:

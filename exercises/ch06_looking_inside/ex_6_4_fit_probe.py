@@ -1,4 +1,4 @@
-# Stub 2f228b25261d: yours to edit. It is never written over unasked.
+# Stub ad6b2a6e31ec: yours to edit. It is never written over unasked.
 """Exercise 6.4, A linear probe.
 
 Write the body of ``fit_probe``, then run
@@ -30,6 +30,6 @@ def fit_probe(
         weights (D, C) and bias (C,), in the dtype of x.
 
     Raises:
-        ValueError: the penalty is not above 0.
+        ValueError: the penalty is not above 0, or a label lies outside [0, C).
     """
     raise NotImplementedError("6.4")

@@ -120,6 +120,21 @@ def test_share_with_padding(own: Any) -> None:
 
 
 @check(Layer.EXAMPLE)
+def test_share_with_a_mask_of_rows(own: Any) -> None:
+    """a mask (T, 1) holds one value for all tokens of a row"""
+    weights = np.array([[0.25, 0.25, 0.25, 0.25], [0.0, 0.0, 0.0, 0.0]])
+    mask = np.array([[True], [False]])
+    expect.close(
+        own.entropy_share(weights.copy(), mask.copy()),
+        np.array([1.0, 0.0]),
+        what="The share",
+        given={"weights": weights, "mask": mask},
+        probably="All four tokens of the first row may be looked at. If you have 2 at [0], the "
+        "mask's one column was counted as one token: broadcast it to the weights' shape first.",
+    )
+
+
+@check(Layer.EXAMPLE)
 def test_share_with_one_token(own: Any) -> None:
     """where one token or none may be looked at, the share is 0"""
     weights = np.array([[1.0, 0.0], [0.0, 0.0]])

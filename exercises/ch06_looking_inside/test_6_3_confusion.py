@@ -60,6 +60,22 @@ def test_the_same_mistake_again(own: Any) -> None:
 
 
 @check(Layer.EXAMPLE)
+def test_small_types(own: Any) -> None:
+    """classes of type uint8 in a matrix of 400 cells"""
+    answers, predictions = np.array([0, 17, 17], np.uint8), np.array([1, 16, 16], np.uint8)
+    received = own.confusion(answers.copy(), predictions.copy(), 20)
+    expect.array(received, like=np.zeros(1, int), shape=(20, 20), what="The matrix")
+    expect.close(
+        received[[5, 0, 17], [0, 1, 16]],
+        np.array([0, 1, 2]),
+        what="What is in the cells (5, 0), (0, 1) and (17, 16)",
+        given={"answers": answers, "predictions": predictions, "classes": 20},
+        probably="If you have 2 at [0], the number of a cell, 17 * 20 + 16 = 356, was computed in "
+        "uint8, which begins again at 256: take the classes as int first.",
+    )
+
+
+@check(Layer.EXAMPLE)
 def test_refuses_what_is_no_class(own: Any) -> None:
     """what is no class is refused"""
     with expect.raises(ValueError, "a prediction is 3 and there are 3 classes"):

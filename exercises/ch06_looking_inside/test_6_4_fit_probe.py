@@ -87,6 +87,15 @@ def test_refuses_no_penalty(own: Any) -> None:
         own.fit_probe(X.copy(), LABELS.copy(), 2, -1.0)
 
 
+@check(Layer.EXAMPLE)
+def test_refuses_what_is_no_class(own: Any) -> None:
+    """a label that is no class is refused"""
+    with expect.raises(ValueError, "a label is -1 (NumPy would take the last class)"):
+        own.fit_probe(X.copy(), np.array([-1, 1]), 2, 1.0)
+    with expect.raises(ValueError, "a label is 2 and there are 2 classes"):
+        own.fit_probe(X.copy(), np.array([0, 2]), 2, 1.0)
+
+
 @check(Layer.RANDOM, points=3)
 def test_random(own: Any) -> None:
     """random vectors: the least squares of a larger system"""

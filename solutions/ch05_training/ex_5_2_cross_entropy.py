@@ -33,9 +33,10 @@ def cross_entropy(logits: Array, targets: IntArray) -> tuple[float, Cache]:
             f"cross_entropy takes logits (N, C) and targets (N,): got {logits.shape} and "
             f"{targets.shape}"
         )
-    if targets.min() < 0 or targets.max() >= logits.shape[-1]:
+    if targets.min() < 0 or targets.max() >= logits.shape[-1] or targets.dtype.kind not in "iu":
         raise ValueError(
-            f"targets must lie in [0, {logits.shape[-1]}): got {targets.min()} to {targets.max()}"
+            f"targets must be integers in [0, {logits.shape[-1]}): got {targets.min()} to "
+            f"{targets.max()} of {targets.dtype}"
         )
     rows = np.arange(len(targets))
     shifted = logits - logits.max(axis=-1, keepdims=True)

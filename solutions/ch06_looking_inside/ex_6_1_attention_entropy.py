@@ -43,7 +43,8 @@ def entropy_share(weights: Array, mask: BoolArray | None = None) -> Array:
     Returns:
         (...,) shares, in [0, 1].
     """
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    # Broadcast first: a mask (T, 1) holds one value for all tokens of a row.
+    visible = np.broadcast_to(True if mask is None else mask, weights.shape)
     most = np.log2(np.maximum(visible.sum(axis=-1), 1)).astype(weights.dtype)
     share: Array = attention_entropy(weights) / np.where(most > 0, most, 1)
     return share

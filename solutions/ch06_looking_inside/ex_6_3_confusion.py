@@ -12,8 +12,8 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
     """Count which answer was given for which: the confusion matrix.
 
     Args:
-        answers: (N,) the right classes, in [0, C).
-        predictions: (N,) the classes that were given, in [0, C).
+        answers: (N,) the right classes, in [0, C), of any integer type.
+        predictions: (N,) the classes that were given, likewise.
         classes: C.
 
     Returns:
@@ -32,5 +32,7 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
             raise ValueError(
                 f"{name} must lie in [0, {classes}): got {given.min()} to {given.max()}"
             )
-    # Each pair (row, column) gets a number of its own, and equal numbers are counted.
-    return np.bincount(answers * classes + predictions, minlength=classes**2).reshape(-1, classes)
+    # Each pair (row, column) gets a number of its own, and equal numbers are counted. A small type
+    # has no room for these numbers: in uint8 they would begin again at 256.
+    rows, columns = (each.astype(int, casting="same_kind") for each in (answers, predictions))
+    return np.bincount(rows * classes + columns, minlength=classes**2).reshape(-1, classes)

@@ -91,6 +91,14 @@ def mask_of_all_rows(weights, mask=None):
 
 
 @mutant("6.1", replaces="entropy_share")
+def mask_not_broadcast(weights, mask=None):
+    """The mask is summed as it came: a column that holds for all tokens counts as one token."""
+    visible = np.ones(weights.shape, bool) if mask is None else mask
+    most = np.log2(np.maximum(visible.sum(axis=-1), 1)).astype(weights.dtype)
+    return attention_entropy(weights) / np.where(most > 0, most, 1)
+
+
+@mutant("6.1", replaces="entropy_share")
 def tokens_with_weight(weights, mask=None):
     """Only tokens with some weight are counted: a head that ignores a token could have looked."""
     most = np.log2(np.maximum((weights > 0).sum(axis=-1), 2)).astype(weights.dtype)
@@ -433,6 +441,14 @@ def cells_numbered_in_place(answers, predictions, classes):
 
 
 @mutant("6.3", replaces="confusion")
+def cells_numbered_in_a_small_type(answers, predictions, classes):
+    """The cells are numbered in the classes' own type: uint8 begins again at 256."""
+    _refuse_pairs(answers, predictions, classes)
+    cells = answers * classes + predictions
+    return np.bincount(cells, minlength=classes**2).reshape(-1, classes)
+
+
+@mutant("6.3", replaces="confusion")
 def no_class_left_empty(answers, predictions, classes):
     """bincount lacks minlength: where the last cells are empty, they are missing."""
     _refuse_pairs(answers, predictions, classes)
@@ -467,6 +483,8 @@ def _ridge(x, y, penalty):
 
 
 def _one_hot(x, labels, classes):
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError("a label is no class")
     return np.eye(classes, dtype=x.dtype)[labels]
 
 
@@ -569,6 +587,13 @@ def classes_from_the_labels(x, labels, classes, penalty=1.0):
     """The classes are counted from the labels: one that has no row gets no column."""
     _refuse_penalty(penalty)
     return _centred_fit(x, _one_hot(x, labels, labels.max() + 1), penalty)
+
+
+@mutant("6.4", replaces="fit_probe")
+def labels_not_checked(x, labels, classes, penalty=1.0):
+    """What is no class is not refused: -1 silently counts for the last one."""
+    _refuse_penalty(penalty)
+    return _centred_fit(x, np.eye(classes, dtype=x.dtype)[labels % classes], penalty)
 
 
 @mutant("6.4", replaces="fit_probe")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course import stages
-from groundup.course.plan import QUICK, Contrastive
+from groundup.course.plan import FULL, QUICK, Contrastive
 from groundup.course.report import table_rows
 from groundup.course.tour import Tour, run_tour
 from groundup.embed.adapters import LoraSettings
@@ -127,3 +127,26 @@ def test_a_wrong_twin_stops_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stages, "STAGES", stages.STAGES[:2])
     with pytest.raises((WorkError, RuntimeError)):
         run_tour(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((n, 0) for n in ("digit_steps", "vocabulary", "masked_batch", "masked_texts")),
+        *((n, -1) for n in ("evaluation_length", "processes", "handover")),
+        ("masked_lengths", (0, 64)),
+        ("masked_lengths", (64, 24)),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_where_it_is_made(name, value):
+    with pytest.raises(ValueError, match=name):
+        replace(FULL, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", 0), ("query_length", -1), ("document_length", 1.5), ("cloze", 1.5)],
+)
+def test_a_contrastive_stage_that_cannot_be_is_refused(name, value):
+    with pytest.raises(ValueError, match=rf"{name} must .*: got {value}"):
+        replace(FULL.weak, **{name: value})

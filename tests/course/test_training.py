@@ -1,12 +1,13 @@
 """A training that is stopped, or killed, ends with the very numbers of one that was not."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,21 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="after step 20: the loss is nan"):
         training.run(nothing, nothing)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [digits.Recipe, two_digits.Recipe, text.Recipe])
+def test_what_cannot_be_is_refused_where_the_recipe_is_made(kind: Any) -> None:
+    counts = ("epochs", "batch_size", "steps", "patience", "arguments", "megabytes", "vocabulary")
+    shape = ("width", "layers", "heads", "context")
+    wrong: dict[str, list[Any]] = {name: [0, -1, 1.5, math.nan] for name in (*counts, *shape)}
+    wrong |= {"lr": [0, -1e-3, math.nan, math.inf], "seed": [-1, 0.5]}
+    tried = 0
+    for field in fields(kind):
+        for value in wrong.get(field.name, []):
+            with pytest.raises(ValueError, match=rf"{field.name}\b.*got {value}|2 to 5"):
+                kind(**{field.name: value})
+            tried += 1
+    assert tried > 20
 
 
 def test_a_recipe_goes_on_as_it_began(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from groundup.embed.contrast import (
     train,
 )
 from groundup.embed.encoder import SentenceEncoder
-from groundup.lab.errors import UserError
+from groundup.lab.errors import UserError, WorkError
 from groundup.lab.files import write_json
 from groundup.lab.loop import LoopConfig, fit
 
@@ -171,6 +171,56 @@ def test_merged_weight_is_base_plus_scaled_product(encoder):
 def test_train_also_names_more_parameters(encoder):
     add_lora(encoder, LoraSettings(rank=2, train_also=()))
     assert not encoder.token_weights.requires_grad
+
+
+@pytest.mark.parametrize("targets", [("q_proj",), ("wo", "attention_norm")])
+def test_after_a_failure_the_encoder_is_as_it_was(encoder, pairs, targets):
+    """No name matches; or PEFT meets a module that it can't adapt, with some adapted before."""
+    encoder.token_weights.requires_grad_(False)
+    texts = [query for query, _ in pairs]
+    before = {name: (p.requires_grad, p) for name, p in encoder.named_parameters()}
+    vectors = encoder.encode(texts)
+    with pytest.raises(UserError, match=targets[-1]):
+        add_lora(encoder, LoraSettings(targets=targets))
+    after = dict(encoder.named_parameters())
+    assert list(after) == list(before)
+    for name, (trained, parameter) in before.items():
+        assert after[name] is parameter
+        assert parameter.requires_grad is trained
+    np.testing.assert_array_equal(encoder.encode(texts), vectors)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((n, v) for n in ("batch_size", "query_length", "document_length") for v in (0, -1, 1.5)),
+        *(("temperature", v) for v in (0, -0.1, float("nan"), float("inf"))),
+        *((n, v) for n in ("neighbours", "cloze") for v in (-0.1, 1.1, float("nan"))),
+        ("seed", -1),
+    ],
+)
+def test_what_cannot_be_is_refused_where_the_recipe_is_made(config, name, value):
+    with pytest.raises(ValueError, match=rf"{name} must .*got {value}"):
+        replace(config, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rank": 0}, {"alpha": -1}, {"ranks": {"wo": 0}}, {"alphas": {"wo": float("nan")}}]
+)
+def test_adapters_of_no_size_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LoraSettings(**wrong)
+
+
+def test_a_run_that_diverges_saves_nothing(encoder, pairs, config, tmp_path):
+    encoder.save(tmp_path / "start")
+    write_json(tmp_path / "pairs.json", pairs)
+    places = {k: str(tmp_path / v) for k, v in (("model", "start"), ("output", "end"))}
+    wild = replace(config.loop, lr=1e38, clip=float("inf"), warmup=0.0)
+    with pytest.raises(WorkError, match="the training ended after step"):
+        train(replace(config, loop=wild, pairs=str(tmp_path / "pairs.json"), **places))
+    assert not (tmp_path / "end").exists()
+    assert not (tmp_path / "end.json").exists()
 
 
 def test_wrong_targets_are_named(encoder):

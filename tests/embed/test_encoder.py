@@ -72,6 +72,19 @@ def test_encode_leaves_the_mode_and_reports(encoder):
     assert told == [(3, 4), (4, 4)]
 
 
+def test_encode_gives_the_modes_back_after_an_error(encoder, monkeypatch):
+    encoder.train()
+    encoder.backbone.transformer_encoder[0].eval()
+    before = [module.training for module in encoder.modules()]
+    monkeypatch.setattr(encoder, "pool", lambda **_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        encoder.encode(TEXTS)
+    assert [module.training for module in encoder.modules()] == before
+    for wrong in ({"batch_size": 0}, {"batch_size": -1}, {"max_length": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least 1"):
+            encoder.encode(TEXTS, **wrong)
+
+
 def test_weighted_pooling_is_a_weighted_mean(encoder):
     batch = encoder.tokenize(TEXTS[:1], 20)
     hidden = encoder.backbone(**batch).last_hidden_state[0]

@@ -11,7 +11,9 @@ from groundup.embed.adapters import LoraSettings
 from groundup.embed.contrast import ContrastConfig, save_config, train
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather, offset
+from groundup.lab.errors import WorkError
 from groundup.lab.files import write_json
+from groundup.lab.launch import torchrun
 from groundup.lab.loop import LoopConfig
 
 
@@ -67,3 +69,15 @@ def test_two_processes_equal_one(config, run_ranks, tmp_path):
         torch.testing.assert_close(a, b, rtol=0, atol=2e-5)
         moved = moved or float((a - before).detach().abs().max()) > 1e-3
     assert moved
+
+
+@pytest.mark.timeout(120)
+def test_two_processes_that_diverge_end_by_name(config, tmp_path):
+    wild = replace(config.loop, lr=1e38, clip=float("inf"), lr_scale={"token_weights": 0.0})
+    save_config(replace(config, loop=wild), tmp_path / "contrast.json")
+    heard: list[dict[str, float]] = []
+    with pytest.raises(WorkError, match="the training ended after step 1: the loss of step 2 is"):
+        torchrun("groundup.embed.contrast", [str(tmp_path / "contrast.json")], 2, heard.append)
+    assert [message["step"] for message in heard] == [1]
+    assert not (tmp_path / "many").exists()
+    assert not (tmp_path / "many.json").exists()

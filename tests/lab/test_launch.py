@@ -33,3 +33,9 @@ def test_messages_and_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sorted((each["rank"], each["of"], each["number"]) for each in heard) == expected
     with pytest.raises(WorkError, match="the second process ran out of luck"):
         torchrun("bad_module", [], 2, heard.append)
+
+
+@pytest.mark.parametrize("processes", [0, -1, 1.5])
+def test_no_process_is_refused(processes: float) -> None:
+    with pytest.raises(ValueError, match=f"processes must be .*: got {processes}"):
+        torchrun("good_module", [], processes, print)  # type: ignore[arg-type]

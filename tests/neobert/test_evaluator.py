@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -234,6 +235,31 @@ def test_the_mode_of_the_model_comes_back(causal, tokenizer):
         evaluator.evaluate(TEXTS)
         evaluator.samples(["The"], max_new_tokens=1)
         assert causal.training is training
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.int64])
+def test_rows_of_ids_of_any_integer_type(causal, kind):
+    row = [1, 40, 100, 3]
+    expected = Evaluator(causal).evaluate([row])
+    assert Evaluator(causal).evaluate([np.array(row, kind)]) == expected
+    if kind is not np.uint16:  # which torch hardly knows
+        assert Evaluator(causal).evaluate([torch.from_numpy(np.array(row, kind))]) == expected
+
+
+def test_modes_come_back_after_an_error(causal, tokenizer, monkeypatch):
+    causal.train()
+    causal.model.transformer_encoder[0].eval()
+    before = [module.training for module in causal.modules()]
+    evaluator = Evaluator(causal, tokenizer)
+    for name, work in (
+        ("forward", lambda: evaluator.evaluate(TEXTS)),
+        ("generate", lambda: evaluator.samples(["The"], max_new_tokens=1)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(causal, name, lambda *_, **__: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                work()
+        assert [module.training for module in causal.modules()] == before
 
 
 def test_perplexity_may_overflow():

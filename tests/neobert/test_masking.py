@@ -172,6 +172,47 @@ def test_an_epoch_holds_each_text_once_and_masks_it_anew(data):
     assert hidden[0] != hidden[1]
 
 
+@pytest.mark.parametrize("count", [8, 9, 15, 16, 21, 23])
+def test_an_epoch_leaves_no_text_out(tokenizer, count):
+    """The longest ones neither, whose batch the texts do not fill."""
+    rows = tokenize_rows(tokenizer, TEXTS, 32)[:count]
+    rows = [[*row[:-1], *[300 + i] * i, row[-1]] for i, row in enumerate(rows)]  # all distinct
+    uneven = MaskedText(rows, tokenizer, batch_size=8)
+    batches = [uneven.batch(index) for index in range(-(-count // 8))]
+    met = Counter(text for batch in batches for text in _texts(uneven, batch))
+    assert met == Counter(map(tuple, rows))
+    sizes = [len(batch["input_ids"]) for batch in batches]
+    assert max(sizes) <= 8
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_batch_hides_at_least_one_token(tokenizer):
+    rows = [[tokenizer.cls_token_id, 100 + i, 200 + i, tokenizer.sep_token_id] for i in range(4)]
+    tiny = MaskedText(rows, tokenizer, batch_size=1, rate=0.01)
+    special = torch.tensor(tokenizer.all_special_ids)
+    places = Counter()
+    for index in range(100):
+        batch = tiny.batch(index)
+        chosen = batch["labels"] != IGNORE
+        assert tiny.count(batch) >= 1
+        assert not torch.isin(batch["labels"][chosen], special).any()
+        places += Counter(chosen.nonzero()[:, 1].tolist())
+    assert set(places) == {1, 2}  # either word, by chance
+
+
+def test_masks_of_positions_differ(tokenizer):
+    """Seeds that collide would hide the same tokens of one text, epoch after epoch."""
+    row = [tokenizer.cls_token_id, *range(100, 128), tokenizer.sep_token_id]
+    masks = {
+        (seed, index): tuple(
+            MaskedText([row], tokenizer, 1, seed=seed).batch(index)["labels"].flatten().tolist()
+        )
+        for seed in range(10)
+        for index in range(20)
+    }
+    assert len(set(masks.values())) > 190
+
+
 def test_a_batch_that_comes_again_is_masked_anew(data, tokenizer):
     alone = MaskedText(data.rows[:8], tokenizer, batch_size=8)  # one batch is the whole epoch
     first, second = alone.batch(0), alone.batch(1)
@@ -195,6 +236,40 @@ def test_rate_reaches_the_batches(data, tokenizer):
         known = torch.where(batch["labels"] != IGNORE, batch["labels"], batch["input_ids"])
         maskable += int((~torch.isin(known, special)).sum())
     assert hidden / maskable == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("batch_size", each) for each in (0, -4, 2.5, float("nan"), True)),
+        *(("rate", each) for each in (0, -0.1, 1.1, float("nan"))),
+        *(("seed", each) for each in (-1, 0.5)),
+    ],
+)
+def test_what_cannot_be_is_named(tokenizer, name, value):
+    with pytest.raises(ValueError, match=rf"{name} must .*got {value}"):
+        MaskedText([[1, 2]] * 3, tokenizer, **{"batch_size": 2, name: value})
+
+
+def test_lengths_that_cannot_be_are_named(tokenizer):
+    for wrong in ((0, 1), (8, 0), (4, 8)):
+        with pytest.raises(ValueError, match="length"):
+            tokenize_rows(tokenizer, TEXTS, *wrong)
+    with pytest.raises(ValueError, match="at least one row"):
+        pad_rows([], 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_small_integer_ids_are_masked_as_large_ones(dtype):
+    ids = torch.randint(4, 120, (4, 30), generator=generator()).to(dtype)
+    maskable = torch.ones(4, 30, dtype=torch.bool)
+    small = mask_tokens(ids, maskable, 3, 0.4, generator(1))
+    large = mask_tokens(ids.long(), maskable, 3, 0.4, generator(1))
+    for a, b in zip(small, large, strict=True):
+        assert a.dtype == torch.int64
+        assert torch.equal(a, b)
+    with pytest.raises(ValueError, match="maskable must be boolean"):
+        mask_tokens(ids, maskable.long(), 3, 0.4, generator(1))
 
 
 def test_too_few_texts_are_named(tokenizer):
@@ -242,6 +317,36 @@ def test_masked_loss_is_the_mean_over_hidden_tokens(data, net):
     assert mean == pytest.approx(total / count, rel=1e-9)
     assert int((labels != IGNORE).sum()) == count
     assert labels.dim() == 1
+
+
+def test_masked_loss_gives_the_modes_back(data, net):
+    net.train()
+    net.model.transformer_encoder[0].eval()
+    before = [module.training for module in net.modules()]
+    masked_loss(net, data, 1)
+    assert [module.training for module in net.modules()] == before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "loss", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            masked_loss(net, data, 1)
+    assert [module.training for module in net.modules()] == before
+    net.train()
+    for batches in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=rf"batches must .*got {batches}"):
+            masked_loss(net, data, batches)
+
+
+def test_ids_outside_the_vocabulary_are_named():
+    frequencies = log_frequencies([[0, 1]], 2)
+    for wrong in ([[0, 2]], [[-1, 0]]):
+        with pytest.raises(ValueError, match=r"\[0, 2\)"):
+            log_frequencies(wrong, 2)
+        with pytest.raises(ValueError, match=r"\[0, 2\)"):
+            unigram_loss(frequencies, torch.tensor(wrong))
+    with pytest.raises(ValueError, match="none of 2 labels"):
+        unigram_loss(frequencies, torch.tensor([-100, -100]))
+    small = unigram_loss(log_frequencies([range(200)], 200), torch.tensor([156], dtype=torch.uint8))
+    assert small == pytest.approx(np.log(200), rel=1e-6)
 
 
 def test_unigram_loss_in_closed_form():

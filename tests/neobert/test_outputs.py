@@ -7,7 +7,7 @@ from torch import Tensor
 from groundup.neobert.attention import split_qkv
 from groundup.neobert.block import NeoBERTLayer
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.losses import token_loss
+from groundup.neobert.losses import IGNORE, token_loss
 from groundup.neobert.modeling import NeoBERTForMaskedLM
 from groundup.neobert.rope import rope_tables, rotate_pairs
 
@@ -275,3 +275,24 @@ def test_the_sum_of_many_losses_is_no_float16():
     loss = token_loss(logits, torch.ones(30_000, dtype=torch.long))  # 300,000 nats in all
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(10, abs=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_labels_of_small_types_are_classes(dtype):
+    """In uint8 the number -100 is 156, which is a class here; torch's loss of int64 decides."""
+    logits = torch.randn(4, 200, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([156, 3, 199, 156])
+    expected = torch.nn.functional.cross_entropy(logits, labels)
+    torch.testing.assert_close(token_loss(logits, labels.to(dtype)), expected)
+    for sparse in (False, True):
+        net = model(vocab_size=200, sparse_prediction=sparse)
+        ids = labels[None]
+        whole, small = (net(ids, labels=each).loss for each in (ids, ids.to(dtype)))
+        torch.testing.assert_close(small, whole, rtol=0, atol=0)
+    assert int((labels.to(torch.uint8) == IGNORE).sum()) == 2  # what makes the difference
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+def test_labels_are_integers(dtype):
+    with pytest.raises(ValueError, match="labels must be integers"):
+        token_loss(torch.zeros(2, 3), torch.ones(2).to(dtype))

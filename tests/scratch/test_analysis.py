@@ -50,6 +50,20 @@ def test_confusion_counts_each_pair(classes, count, seed):
     np.testing.assert_array_equal(confusion(answers, predictions, classes), counts)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.int32, np.uint64, np.int64])
+def test_confusion_of_any_integer_type(kind):
+    """30 classes have 900 cells, and uint8 counts to 255."""
+    rng = np.random.default_rng(0)
+    answers, predictions = rng.integers(30, size=(2, 200))
+    expected = np.zeros((30, 30), int)
+    np.add.at(expected, (answers, predictions), 1)
+    for other in (kind, np.int64):
+        found = confusion(answers.astype(kind), predictions.astype(other), 30)
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(TypeError):
+        confusion(answers + 0.5, predictions, 30)
+
+
 def test_confusion_names_what_does_not_fit():
     with pytest.raises(ValueError, match=r"one prediction: got \(2,\) and \(1,\)"):
         confusion(np.array([0, 1]), np.array([0]), 2)
@@ -81,6 +95,19 @@ def test_entropy_against_its_definition(tokens, visible, seed):
     assert (share <= 1 + 1e-12).all()
     even = np.where(mask, 1 / visible, 0)
     assert entropy_share(even, mask) == pytest.approx(float(visible > 1))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (8,), (4, 1), (1, 8), (2, 1, 1), (1, 4, 1), (2, 4, 8)])
+def test_share_with_a_mask_that_is_broadcast(shape):
+    """Whatever axes the mask leaves out, the share is that of the mask written out in full."""
+    rng = np.random.default_rng(0)
+    mask = np.array(rng.random(shape) < 0.7)
+    full = np.broadcast_to(mask, (2, 4, 8)).copy()
+    counts = full.sum(axis=-1, keepdims=True)
+    weights = full / np.maximum(counts, 1)  # evenly over what may be looked at
+    expected = (counts[..., 0] > 1).astype(float)
+    np.testing.assert_allclose(entropy_share(weights, mask), expected, atol=1e-12)
+    np.testing.assert_allclose(entropy_share(weights, full), expected, atol=1e-12)
 
 
 def test_share_of_a_row_that_may_look_nowhere_is_zero():

@@ -249,3 +249,23 @@ def test_a_diverged_step_changes_nothing(clip):
     trainer.optimizer.grads["layers.0.wo"][0] = np.inf
     with pytest.raises(ValueError, match=r"NaN or infinity in .*layers\.0\.wo"):
         trainer.optimizer.clip(1)
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_gradients_that_are_not_finite_change_nothing(clip, monkeypatch):
+    """The loss is a number; a product on the way back has overflowed."""
+    model = Encoder.create(EncoderConfig(), np.random.default_rng(0))
+    trainer = FastTrainer(model, clip=clip)
+    gradients = trainer.gradients
+
+    def overflowing(*batch):
+        loss, grads = gradients(*batch)
+        grads["layers.0.wo"][0, 0] = np.inf
+        return loss, grads
+
+    monkeypatch.setattr(trainer, "gradients", overflowing)
+    before = {name: value.copy() for name, value in model.params.items()}
+    with pytest.raises(ValueError, match=r"NaN or infinity in .*layers\.0\.wo"):
+        trainer.step(np.array([[2, 3, 4]]), None, np.array([1]), lr=1e-3)
+    for name, value in model.params.items():
+        np.testing.assert_array_equal(value, before[name])

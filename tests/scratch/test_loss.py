@@ -52,6 +52,8 @@ def test_the_logits_are_not_touched(rng):
         (np.zeros((0, 3)), np.zeros(0, int), "empty batch"),
         (np.zeros((2, 3)), np.array([0, 3]), r"\[0, 3\): got 0 to 3"),
         (np.zeros((2, 3)), np.array([-1, 0]), "got -1 to 0"),
+        (np.zeros((2, 2)), np.array([True, True]), "integers .* of bool"),  # NumPy takes a mask
+        (np.zeros((2, 3)), np.array([0.0, 1.0]), "integers .* of float64"),
         (np.zeros((2, 3)), np.array([0]), r"\(2, 3\) and \(1,\)"),  # would broadcast in silence
         (np.zeros((2, 3)), np.array([[0], [1]]), r"\(2, 3\) and \(2, 1\)"),
     ],
@@ -104,6 +106,7 @@ def test_without_smoothing_it_is_cross_entropy(rng):
         (np.array([-100, -100]), 0.0, "at least one row"),
         (np.array([0, 3]), 0.0, r"\[0, 3\): got 0 to 3"),
         (np.array([0, -1]), 0.0, "got -1 to 0"),
+        (np.array([True, False]), 0.0, "integers .* of bool"),
         (np.array([0]), 0.0, r"need targets \(2,\): got \(1,\)"),
         (np.array([0, 1]), 1.0, r"smoothing must lie in \[0, 1\): got 1.0"),
     ],

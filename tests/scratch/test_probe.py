@@ -58,6 +58,27 @@ def test_columns_that_depend_on_others_are_borne(rng):
         fit_probe(x, np.zeros(6, int), 2, penalty=0)
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.uint64])
+def test_labels_of_any_integer_type(rng, kind):
+    x, labels = rng.normal(size=(6, 3)), np.array([1, 0, 1, 0, 1, 1])
+    for found, expected in zip(
+        fit_probe(x, labels.astype(kind), 2), fit_probe(x, labels, 2), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("penalty", [0.0, -1.0, float("nan")])
+def test_a_penalty_is_above_zero(rng, penalty):
+    with pytest.raises(ValueError, match=f"penalty must be above 0: got {penalty}"):
+        fit_probe(rng.normal(size=(3, 2)), np.array([0, 1, 1]), 2, penalty)
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_a_label_that_is_no_class_is_named(rng, label):
+    with pytest.raises(ValueError, match=rf"labels must lie in \[0, 2\): got .*{label}"):
+        fit_probe(rng.normal(size=(3, 2)), np.array([0, 1, label]), 2)
+
+
 def test_a_probe_finds_what_is_there_and_its_control_does_not(rng):
     types = rng.integers(50, size=600)
     labels = types % 4

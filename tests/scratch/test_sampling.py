@@ -146,3 +146,19 @@ def test_the_sampler_scales_before_it_cuts():
 def test_bad_settings_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"temperature": -1.0}, "temperature must be finite and at least 0: got -1.0"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": 0.0, "k": 0}, "k must be at least 1: got 0"),
+        ({"k": 2.5}, "k must be a whole number: got 2.5"),
+        ({"temperature": 0.0, "p": 5.0}, "0 < p <= 1: got 5.0"),
+        ({"p": float("nan")}, "0 < p <= 1: got nan"),
+    ],
+)
+def test_a_way_to_choose_that_cannot_be_is_refused_where_it_is_made(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        sampler(np.random.default_rng(0), **wrong)

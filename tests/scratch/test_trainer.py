@@ -31,6 +31,7 @@ from groundup.scratch.trainer import (
     accuracy,
     batches,
     loss_and_gradients,
+    optimize,
     predict,
     train,
 )
@@ -259,11 +260,40 @@ def test_early_stopping_does_not_take_noise_for_progress():
         ({"clip": -1.0}, "clip must be positive"),
         ({"warmup": -1}, "warmup must not be negative: got -1"),
         ({"seed": -1}, "seed must not be negative"),
+        ({"steps": float("nan")}, "steps must be a whole number: got nan"),
+        ({"steps": 2.5}, r"steps must be a whole number: got 2\.5"),
+        ({"batch_size": True}, "batch_size must be a whole number: got True"),
+        ({"warmup": 0.1}, r"warmup must be a whole number: got 0\.1"),
+        ({"clip": float("nan")}, "clip must be positive: got nan"),
+        ({"weight_decay": float("inf")}, "weight_decay must be at least 0 and finite: got inf"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**change)
+
+
+@pytest.mark.parametrize("patience", [0, -1, 1.5, float("nan")])
+def test_patience_is_at_least_one(patience):
+    with pytest.raises(ValueError, match=f"patience must be .*: got {patience}"):
+        EarlyStopping(patience)
+    with pytest.raises(ValueError, match="least must be at least 0 and finite: got nan"):
+        EarlyStopping(1, least=float("nan"))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_before_its_step(splits, bad):
+    """Its gradients are finite, and would be taken."""
+    model = Encoder.create(TINY, np.random.default_rng(0))
+    before = {name: value.copy() for name, value in model.params.items()}
+    grads = {name: np.ones_like(value) for name, value in before.items()}
+    optimizer = AdamW(model.params)
+    run = optimize(model, splits.train, TrainConfig(3, 2), optimizer, lambda *_: (bad, dict(grads)))
+    with pytest.raises(ValueError, match=f"the loss is {bad}: the model has diverged"):
+        next(run)
+    assert optimizer.step_count == 0
+    for name, value in before.items():
+        np.testing.assert_array_equal(model.params[name], value)
 
 
 def test_a_diverged_model_has_no_accuracy(splits):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from groundup.cli import mine
-from groundup.cli.parser import Commands, add, add_group, positive
+from groundup.cli.parser import Commands, add, add_group, natural, positive
 from groundup.lab.errors import UserError
 
 _QUESTION = "Max ( 5 3 9 )"
@@ -31,7 +31,7 @@ def add_commands(commands: Commands) -> None:
         "--lr", type=float, help="peak learning rate (default 0.002, another for --two-digit)"
     )
     train.add_argument("--arguments", type=int, help="digits in a question, 2 to 5 (default 3)")
-    train.add_argument("--seed", type=int, help="of split, weights and order (default 0)")
+    train.add_argument("--seed", type=natural, help="of split, weights and order (default 0)")
     train.add_argument(
         "--patience",
         type=positive,

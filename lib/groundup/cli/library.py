@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from groundup.cli import digits, mine, text
-from groundup.cli.parser import Commands, add, positive
+from groundup.cli.parser import Commands, add, natural, positive
 
 
 def add_commands(commands: Commands) -> None:
@@ -20,7 +20,7 @@ def add_commands(commands: Commands) -> None:
         action="store_false",
         help="start clean (the default); an unfinished tour stays where it is",
     )
-    tour.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    tour.add_argument("--seed", type=natural, default=0, help="of everything random (default 0)")
     mine.add_option(tour)
 
     digits.add_commands(commands)

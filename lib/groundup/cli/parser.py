@@ -60,6 +60,14 @@ def positive(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0: got {number}")
+    return number
+
+
 def port(text: str) -> int:
     """A TCP port."""
     number = int(text)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from groundup.cli.parser import Commands, add, add_group, positive
+from groundup.cli.parser import Commands, add, add_group, natural, positive
 from groundup.lab.errors import UserError
 
 _RECIPE = (
@@ -51,7 +51,7 @@ def add_commands(commands: Commands) -> None:
     train.add_argument("--steps", type=positive, help="optimizer steps (default 1000)")
     train.add_argument("--batch-size", type=positive, help="rows a step (default 32)")
     train.add_argument("--lr", type=float, help="peak learning rate (default 0.003)")
-    train.add_argument("--seed", type=int, help="of weights and order (default 0)")
+    train.add_argument("--seed", type=natural, help="of weights and order (default 0)")
     train.add_argument("--output", type=Path, help="checkpoint file (default runs/text/…)")
     train.add_argument("--resume", action="store_true", help="go on with the unfinished training")
 
@@ -67,9 +67,9 @@ def add_commands(commands: Commands) -> None:
     write.add_argument(
         "--temperature", type=float, help="below 1 is surer, above 1 bolder (default 0.8)"
     )
-    write.add_argument("--top-k", type=int, help="choose among the k likeliest tokens")
+    write.add_argument("--top-k", type=positive, help="choose among the k likeliest tokens")
     write.add_argument("--top-p", type=float, help="choose among those that reach probability p")
-    write.add_argument("--seed", type=int, help="of the choices (default 0)")
+    write.add_argument("--seed", type=natural, help="of the choices (default 0)")
     write.add_argument("--greedy", action="store_true", help="always the likeliest token")
     write.add_argument(
         "--beam", type=positive, metavar="W", help="the likeliest text, of W kept at each token"

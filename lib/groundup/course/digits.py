@@ -10,6 +10,7 @@ import numpy as np
 from groundup.course.mine.names import SELECTION
 from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
+from groundup.lab.ranges import require_whole
 from groundup.lab.records import runs_directory
 from groundup.scratch import checkpoint
 from groundup.scratch.activations import softmax
@@ -52,13 +53,17 @@ class Recipe:
     plain: bool = False
 
     def __post_init__(self) -> None:
+        require_whole(epochs=self.epochs, batch_size=self.batch_size, arguments=self.arguments)
+        if self.patience is not None:
+            require_whole(patience=self.patience)
         _ = self.config  # refuses what can't be
         if not 2 <= self.arguments <= 5:
-            raise ValueError(f"a question has 2 to 5 digits: got {self.arguments}")
+            raise ValueError(f"arguments: a question has 2 to 5 digits: got {self.arguments}")
         # Eight in ten of 5 · 10ⁿ inputs are trained on.
         if self.batch_size > (available := 4 * 10**self.arguments):
             raise ValueError(
-                f"there are {available} inputs to train on: got a batch size of {self.batch_size}"
+                f"batch_size: there are {available} inputs to train on: got a batch size of "
+                f"{self.batch_size}"
             )
 
     @property

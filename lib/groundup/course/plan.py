@@ -6,6 +6,7 @@ from typing import Any
 from groundup.embed.adapters import LoraSettings
 from groundup.lab.corpus import DEFAULT_PACKAGES
 from groundup.lab.loop import LoopConfig
+from groundup.lab.ranges import require_number, require_share, require_whole
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,14 @@ class Contrastive:
     document_length: int = 64
     cloze: float = 0.0
     lora: LoraSettings | None = None
+
+    def __post_init__(self) -> None:
+        require_whole(
+            batch_size=self.batch_size,
+            query_length=self.query_length,
+            document_length=self.document_length,
+        )
+        require_share(cloze=self.cloze)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,15 @@ class Plan:
     masked_lengths: tuple[int, int] = (24, 64)
     evaluation_length: int = 256
     processes: int = 2
+
+    def __post_init__(self) -> None:
+        names = ("digit_steps", "vocabulary", "masked_batch", "masked_texts", "evaluation_length")
+        require_whole(**{name: getattr(self, name) for name in (*names, "processes")})
+        require_number("handover", self.handover, 0)
+        shortest, longest = self.masked_lengths
+        require_whole(**{"masked_lengths[0]": shortest, "masked_lengths[1]": longest})
+        if shortest > longest:
+            raise ValueError(f"masked_lengths must not fall: got {self.masked_lengths}")
 
 
 # Rates by parameter, as factors on lr. The embedding's rows are met rarely, so they move faster.

@@ -156,9 +156,7 @@ def sampling(seed: int, temperature: float, k: int | None, p: float | None) -> C
     Raises:
         UserError: a number can't be.
     """
-    choose = sampler(np.random.default_rng(seed), temperature, k, p)
     try:
-        choose(np.zeros((1, 2)))  # the numbers are looked at when they are used
+        return sampler(np.random.default_rng(seed), temperature, k, p)
     except ValueError as error:
         raise UserError(str(error)) from error
-    return sampler(np.random.default_rng(seed), temperature, k, p)

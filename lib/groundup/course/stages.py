@@ -43,7 +43,13 @@ def _digits(tour: Tour, bar: Bar) -> Results:
     def show(step: DigitStep) -> None:
         bar.update(step.step / config.steps, f"loss {step.loss:.3f}")
         if step.step % 10 == 0:
-            tour.record.add("digits", step.step, loss=step.loss, lr=step.lr)
+            tour.record.add(
+                "digits",
+                step.step,
+                loss=step.loss,
+                lr=step.lr,
+                gradient_norm=step.gradient_norm,
+            )
 
     _, shares = train_digits(config, tour.path("digits.safetensors"), show)
     return {"accuracy": shares["all"], **{f"accuracy_{k}": v for k, v in shares.items()}}
@@ -157,7 +163,7 @@ def pretrain(tour: Tour, bar: Bar, name: str, loop: LoopConfig) -> Results:
     steps = fit(model, data, loop, _watch(tour, bar, name))
     bar.update(0.95, "held-out loss")
     unseen = MaskedText(held_out, tokenizer, plan.masked_batch, seed=tour.seed)
-    loss, labels = masked_loss(model, unseen, min(40, len(held_out) // plan.masked_batch))
+    loss, labels = masked_loss(model, unseen, min(40, -(-len(held_out) // plan.masked_batch)))
     with torch.no_grad():
         # Predicting hidden words makes the blocks loud, and a mean of the words' vectors is then
         # drowned. Handed on more quietly, they cost nothing and can still be used.
@@ -223,7 +229,14 @@ def _bag(tour: Tour, bar: Bar) -> Results:
 def _watch(tour: Tour, bar: Bar, stage: str) -> Any:
     def show(step: Step) -> None:
         bar.update(0.95 * step.done, f"step {step.step}, loss {step.loss:.2f}")
-        tour.record.add(stage, step.step, loss=step.loss, lr=step.lr, seconds=step.seconds)
+        tour.record.add(
+            stage,
+            step.step,
+            loss=step.loss,
+            lr=step.lr,
+            seconds=step.seconds,
+            gradient_norm=step.gradient_norm,
+        )
 
     return show
 

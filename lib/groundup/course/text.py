@@ -13,6 +13,7 @@ from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
 from groundup.lab.notes import Notice, warn
+from groundup.lab.ranges import require_whole
 from groundup.lab.records import runs_directory
 from groundup.lab.strings import half_character
 from groundup.scratch import checkpoint, language
@@ -64,6 +65,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        names = ("megabytes", "vocabulary", "width", "layers", "heads", "context", "steps")
+        require_whole(**{name: getattr(self, name) for name in (*names, "batch_size")})
         self.shape(1)
         _ = self.config  # both refuse what can't be
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import numpy as np
 
 from groundup.lab.errors import UserError, WorkError
+from groundup.lab.ranges import require_whole
 from groundup.scratch import checkpoint
 from groundup.scratch.checkpoint import Moments
 from groundup.scratch.decoder import Decoder
@@ -128,7 +129,10 @@ class Training(Generic[Model]):
 
     def __post_init__(self) -> None:
         self.notes = {"task": self.task, "recipe": json.dumps(asdict(self.recipe)), **self.notes}
-        self._stopping = EarlyStopping(self.patience or self.config.steps)
+        require_whole(every=self.every)
+        self._stopping = EarlyStopping(
+            self.config.steps if self.patience is None else self.patience
+        )
         self._interrupt = Interrupt()
 
     def restore(self) -> None:
@@ -261,6 +265,7 @@ class Interrupt:
     def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+        self._before = None
 
     def check(self) -> None:
         """Raise what was put off.

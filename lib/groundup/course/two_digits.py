@@ -8,6 +8,7 @@ import numpy as np
 
 from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
+from groundup.lab.ranges import require_whole
 from groundup.lab.records import runs_directory
 from groundup.scratch import checkpoint, language
 from groundup.scratch.activations import softmax
@@ -46,14 +47,16 @@ class Recipe:
     patience: int | None = None
 
     def __post_init__(self) -> None:
+        require_whole(epochs=self.epochs, batch_size=self.batch_size, arguments=self.arguments)
+        if self.patience is not None:
+            require_whole(patience=self.patience)
         if self.size not in SIZES:
             raise ValueError(f"size must be {', '.join(SIZES)}: got {self.size!r}")
         if not 2 <= self.arguments <= 5:
-            raise ValueError(f"a question has 2 to 5 numbers: got {self.arguments}")
-        if not 1 <= self.batch_size <= self.rows or self.epochs < 1:
+            raise ValueError(f"arguments: a question has 2 to 5 numbers: got {self.arguments}")
+        if self.batch_size > self.rows:
             raise ValueError(
-                f"{self.rows} questions, {self.epochs} times over, do not fill a batch of "
-                f"{self.batch_size}"
+                f"batch_size: {self.rows} questions do not fill a batch of {self.batch_size}"
             )
         _ = self.config  # refuses what can't be
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.errors import UserError
+from groundup.lab.ranges import require_positive, require_whole
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,28 @@ class LoraSettings:
     alphas: dict[str, int] = field(default_factory=dict)
     train_also: tuple[str, ...] = ("token_weights",)
 
+    def __post_init__(self) -> None:
+        require_whole(rank=self.rank)
+        require_positive(alpha=self.alpha)
+        for name, rank in self.ranks.items():
+            require_whole(**{f"ranks[{name!r}]": rank})
+        for name, alpha in self.alphas.items():
+            require_positive(**{f"alphas[{name!r}]": alpha})
+
 
 def add_lora(encoder: SentenceEncoder, settings: LoraSettings) -> None:
     """Freeze the encoder and put adapters on its backbone, in place.
 
     Raises:
-        UserError: no module of the backbone has one of the target names.
+        UserError: no module of the backbone has one of the target names. The encoder is as it was.
     """
     from peft import LoraConfig, get_peft_model
 
-    for parameter in encoder.parameters():
-        parameter.requires_grad_(False)
+    modules = [
+        (parent, name, child)
+        for parent in encoder.backbone.modules()
+        for name, child in parent.named_children()
+    ]
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -47,10 +59,11 @@ def add_lora(encoder: SentenceEncoder, settings: LoraSettings) -> None:
     try:
         encoder.backbone = get_peft_model(encoder.backbone, config)  # type: ignore[assignment]
     except ValueError as error:
+        for parent, name, child in modules:  # PEFT may have replaced some before it stopped
+            setattr(parent, name, child)
         raise UserError(f"LoRA targets {settings.targets}: {error}") from error
     for name, parameter in encoder.named_parameters():
-        if name.startswith(settings.train_also):
-            parameter.requires_grad_(True)
+        parameter.requires_grad_("lora_" in name or name.startswith(settings.train_also))
 
 
 def merge_lora(encoder: SentenceEncoder) -> None:

@@ -19,13 +19,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.gather import gather
+from groundup.embed.gather import gather, offset
 from groundup.embed.losses import info_nce
 from groundup.embed.pairs import SHORTEST_PASSAGE, cloze, distinct, load_pairs
 from groundup.lab.errors import GroundUpError, UserError
 from groundup.lab.files import write_json
+from groundup.lab.fingerprint import digest
 from groundup.lab.loop import LoopConfig, Step, fit
 from groundup.lab.notes import Notice, warn
+from groundup.lab.ranges import require_positive, require_share, require_whole
 from groundup.lab.strings import check_texts
 from groundup.lab.texts import read_documents, read_json_file
 
@@ -55,6 +57,9 @@ class ContrastConfig:
             text (the inverse cloze task, Lee et al., 2019, arXiv 1906.00300).
         lora: adapters on a frozen encoder. None: every weight is trained.
         seed: of the batches.
+
+    Raises:
+        ValueError: a value that cannot be, with its name and what is allowed.
     """
 
     model: str
@@ -72,6 +77,16 @@ class ContrastConfig:
     cloze: float = 0.0
     lora: LoraSettings | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_whole(
+            batch_size=self.batch_size,
+            query_length=self.query_length,
+            document_length=self.document_length,
+        )
+        require_positive(temperature=self.temperature)
+        require_share(neighbours=self.neighbours, cloze=self.cloze)
+        require_whole(0, seed=self.seed)
 
 
 @dataclass
@@ -142,6 +157,16 @@ class Contrast:
             self.encoder.tokenize(documents, self.config.document_length),
         )
 
+    def description(self) -> dict[str, Any]:
+        """What the batches depend on, see :class:`~groundup.lab.loop.Described`."""
+        names = ("batch_size", "query_length", "document_length", "neighbours", "cloze", "seed")
+        return {
+            **{name: getattr(self.config, name) for name in names},
+            "temperature": self.config.temperature,
+            "pairs": len(self.pairs),
+            "content": digest([self.pairs, self.texts if self.config.cloze else []]),
+        }
+
     def count(self, batch: tuple[dict[str, Tensor], ...]) -> int:
         """The pairs of this process."""
         return len(batch[0]["input_ids"])
@@ -152,7 +177,7 @@ class Contrast:
         moved = [{name: value.to(device) for name, value in part.items()} for part in batch]
         queries, documents = model(*moved)
         all_queries, all_documents = self.collect(queries), self.collect(documents)
-        first = _rank() * len(queries) if len(all_queries) > len(queries) else 0
+        first = offset(len(queries)) if len(all_queries) > len(queries) else 0
         forward = info_nce(queries, all_documents, self.config.temperature, first)
         back = info_nce(documents, all_queries, self.config.temperature, first)
         return (forward + back) / 2 * len(queries)
@@ -210,6 +235,7 @@ def train(
 
     Raises:
         UserError: the model or the pairs can't be read, or there are too few.
+        WorkError: the loss, the gradient or the weights are no longer finite. Nothing is saved.
     """
     encoder = SentenceEncoder.load(Path(config.model))
     torch.manual_seed(config.seed)  # adapters begin alike in every process

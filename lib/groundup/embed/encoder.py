@@ -16,6 +16,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from groundup.embed.pooling import last_token_pool, mean_pool
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory, read_json, write_json
+from groundup.lab.modes import evaluating
+from groundup.lab.ranges import require_whole
 from groundup.neobert.auto import register
 
 POOLINGS = ("mean", "weighted", "last")
@@ -106,20 +108,22 @@ class SentenceEncoder(nn.Module):
 
         Returns:
             (N, D) float32; the dot product of two rows is their cosine.
+
+        Raises:
+            ValueError: ``max_length`` or ``batch_size`` is below 1.
         """
-        training = self.training
-        self.eval()
+        require_whole(max_length=max_length, batch_size=batch_size)
         device = next(self.parameters()).device
         order = np.argsort([len(text) for text in texts], kind="stable")
         result = np.zeros((len(texts), self.backbone.config.hidden_size), np.float32)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = self.tokenize([texts[i] for i in rows], max_length)
-            vectors = self.pool(**{name: value.to(device) for name, value in batch.items()})
-            result[rows] = F.normalize(vectors, dim=-1).float().cpu().numpy()
-            if progress:
-                progress(min(start + batch_size, len(order)), len(order))
-        self.train(training)
+        with evaluating(self):
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                batch = self.tokenize([texts[i] for i in rows], max_length)
+                vectors = self.pool(**{name: value.to(device) for name, value in batch.items()})
+                result[rows] = F.normalize(vectors, dim=-1).float().cpu().numpy()
+                if progress:
+                    progress(min(start + batch_size, len(order)), len(order))
         return result
 
     def save(self, directory: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.errors import UserError
+from groundup.lab.ranges import require_whole
 from groundup.lab.strings import check_texts
 
 Scores = NDArray[np.float32]
@@ -144,8 +145,12 @@ def paired_bootstrap(
         The mean difference, and the ends of its interval.
 
     Raises:
-        ValueError: the two do not have the same length, or are empty.
+        ValueError: the two do not have the same length, or are empty; there is no draw, or the
+            confidence lies outside (0, 1).
     """
+    require_whole(draws=draws)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be above 0 and below 1: got {confidence}")
     if ours.shape != theirs.shape or not ours.size:
         raise ValueError(f"need the same queries for both: got {ours.shape} and {theirs.shape}")
     difference = ours - theirs

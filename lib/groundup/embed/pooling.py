@@ -15,7 +15,7 @@ def mean_pool(hidden: Tensor, mask: Tensor, weights: Tensor | None = None) -> Te
     Returns:
         (B, D). A text without a real token becomes zeros.
     """
-    share = mask.to(hidden.dtype)
+    share = mask.bool().to(hidden.dtype)
     if weights is not None:
         share = share * weights.to(hidden.dtype)
     total = share.sum(1, keepdim=True)

@@ -5,23 +5,40 @@ loop makes batches and random numbers a function of the position, so a resumed r
 uninterrupted one bit for bit.
 """
 
+import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 
+from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory, read_json, write_json
 
 KEEP = 2
 
 
 def save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+    made_with: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a state, atomically, and delete all but the newest :data:`KEEP`.
+
+    Args:
+        folder: of the states.
+        model: its weights and buffers are kept.
+        optimizer: of parameters of this model.
+        step: optimizer steps taken.
+        seconds: the run has taken.
+        made_with: what a run that resumes must have in common with this one; JSON values by name.
 
     Returns:
         The directory of this state.
@@ -35,7 +52,8 @@ def save(
     with atomic_directory(target) as temporary:
         save_model(model, str(temporary / "weights.safetensors"))
         save_file(moments, temporary / "optimizer.safetensors")
-        write_json(temporary / "position.json", {"step": step, "seconds": seconds})
+        position = {"step": step, "seconds": seconds, "made_with": _plain(made_with or {})}
+        write_json(temporary / "position.json", position)
     for old in states(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -47,20 +65,54 @@ def states(folder: Path) -> list[Path]:
     return sorted(p for p in found if read_json(p / "position.json"))
 
 
-def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+def restore(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    made_with: Mapping[str, Any] | None = None,
+) -> tuple[int, float]:
     """Load the newest state into a model and its optimizer.
+
+    Args:
+        folder: of the states.
+        model: of the shapes that were saved.
+        optimizer: a fresh one of its parameters.
+        made_with: as for :func:`save`; must equal what the state was saved with.
 
     Returns:
         The step to go on from and the seconds spent so far; (0, 0.0) where there is no state.
+
+    Raises:
+        UserError: the state was made with something else. Model and optimizer are not touched.
     """
     found = states(folder)
     if not found:
         return 0, 0.0
+    position = read_json(found[-1] / "position.json")
+    _require_same(found[-1], position.get("made_with", {}), _plain(made_with or {}))
     load_model(model, found[-1] / "weights.safetensors")
     parameters = dict(model.named_parameters())
     for name, value in load_file(found[-1] / "optimizer.safetensors").items():
         parameter, key = name.rsplit("|", 1)
         moved = value.to(parameters[parameter].device)
         optimizer.state[parameters[parameter]][key] = moved
-    position = read_json(found[-1] / "position.json")
     return int(position["step"]), float(position["seconds"])
+
+
+def _plain(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they come back from a file: tuples as lists, NumPy's numbers as Python's."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(made_with), default=float))
+    return plain
+
+
+def _require_same(state: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differences = [
+        f"{name} was {then.get(name, 'not noted')!r} and is {now.get(name, 'not given')!r}"
+        for name in sorted({*then, *now})
+        if name not in then or name not in now or then[name] != now[name]
+    ]
+    if differences:
+        raise UserError(
+            f"{state} cannot be resumed by this run: {'; '.join(differences)}. Give what it was "
+            "made with, or another folder"
+        )

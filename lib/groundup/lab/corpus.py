@@ -82,7 +82,7 @@ class Corpus:
         Raises:
             ValueError: the fractions are negative or leave nothing for training.
         """
-        if test < 0 or development < 0 or test + development >= 1:
+        if not (test >= 0 and development >= 0 and test + development < 1):
             raise ValueError(
                 "test and development must be >= 0 and sum to less than 1: "
                 f"got test={test}, development={development}"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from groundup.lab.errors import WorkError
+from groundup.lab.ranges import require_whole
 
 
 def say(message: dict[str, Any]) -> None:
@@ -38,8 +39,10 @@ def torchrun(
         on_message: called with each message the copies :func:`say`.
 
     Raises:
+        ValueError: there is no process to start.
         WorkError: a copy failed; the message ends with the last lines it wrote.
     """
+    require_whole(processes=processes)
     threads = max(1, (os.cpu_count() or 1) // processes)
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1"]
     command += ["--nproc-per-node", str(processes)]

@@ -1,6 +1,13 @@
 """The shape of a NeoBERT, in the published configuration's words."""
 
+import math
+
 from transformers import PreTrainedConfig
+
+_SIZES = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "max_length", "head_dim", "global_attn_every_n_layers"),
+)
 
 _CHOICES = {
     "position_embedding_type": ("rotary", "absolute"),
@@ -72,6 +79,7 @@ class NeoBERTConfig(PreTrainedConfig):
     zero_residual: bool = False
 
     def __post_init__(self, **kwargs: object) -> None:
+        self._check_sizes()
         if self.head_dim is None:
             if self.hidden_size % self.num_attention_heads:
                 raise ValueError(
@@ -86,16 +94,29 @@ class NeoBERTConfig(PreTrainedConfig):
                 raise ValueError(
                     f"{name} must be {' or '.join(known)}: got {getattr(self, name)!r}"
                 )
-        if self.rope_scale <= 0:
-            raise ValueError(f"rope_scale must be above 0: got {self.rope_scale}")
         if self.local_attention is not None and self.local_attention < 2:
             raise ValueError(f"local_attention must be at least 2: got {self.local_attention}")
-        if self.global_attn_every_n_layers < 1:
-            raise ValueError(
-                "global_attn_every_n_layers must be at least 1: got "
-                f"{self.global_attn_every_n_layers}"
-            )
         super().__post_init__(**kwargs)
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes and scales that cannot be. A model without layers is one of embeddings."""
+        for name in _SIZES:
+            value, least = getattr(self, name), int(name != "num_hidden_layers")
+            if value is not None and not isinstance(value, int):
+                raise ValueError(f"{name} must be a whole number: got {value!r}")
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}: got {value}")
+        for name in ("norm_eps", "rope_theta", "rope_scale"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                wanted = "finite" if value == math.inf else "above 0"
+                raise ValueError(f"{name} must be {wanted}: got {value}")
+        for name in ("initializer_range", "embedding_std"):
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite: got {getattr(self, name)}")
+        if not 0 <= self.classifier_dropout < 1:
+            raise ValueError(
+                f"classifier_dropout must be at least 0 and below 1: got {self.classifier_dropout}"
+            )
 
     @property
     def swiglu_size(self) -> int:

@@ -19,7 +19,7 @@ from transformers.utils.generic import can_return_tuple
 from .decoder_block import NeoDecoderLayer
 from .decoder_configuration import NeoDecoderConfig
 from .layout import Reading, as_bool, lay_out
-from .losses import IGNORE, token_loss
+from .losses import IGNORE, class_labels, token_loss
 from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
 
 
@@ -268,8 +268,11 @@ def next_tokens(
 
     Returns:
         (B, T), −100 where there is no target.
+
+    Raises:
+        ValueError: the labels are not integers.
     """
-    targets = F.pad(labels[:, 1:], (0, 1), value=IGNORE)
+    targets = F.pad(class_labels(labels)[:, 1:], (0, 1), value=IGNORE)
     if attention_mask is not None:
         own = attention_mask[..., -labels.shape[1] :]
         real = as_bool(own, labels.shape)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from groundup.lab.modes import evaluating
 from groundup.lab.strings import half_character
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.writing import write
@@ -162,14 +163,10 @@ class Evaluator:
         if not counts.total():
             raise ValueError(f"none of {len(texts)} texts has a token that can be counted")
         nats: defaultdict[int, float] = defaultdict(float)
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             for batch in self._batches(rows):
                 for row, surprise in zip(batch, self._score(batch), strict=True):
                     nats[row.text] += surprise
-        finally:
-            self.model.train(training)
         each = range(len(texts))
         before = self._window - self._stride - self._behind
         return Evaluation(
@@ -226,7 +223,7 @@ class Evaluator:
                     f"texts[{number}] is {text!r:.40} ({type(text).__name__}): neither a string "
                     "nor a row of ids"
                 )
-            return list(text), [False] * len(text), None
+            return [int(i) for i in text], [False] * len(text), None  # NumPy's and torch's too
         if half := half_character(text):
             raise ValueError(f"texts[{number}] holds {half}: it was cut, or decoded wrongly")
         if self.tokenizer is None:

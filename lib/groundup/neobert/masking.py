@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from groundup.lab.fingerprint import digest
+from groundup.lab.modes import evaluating
+from groundup.lab.ranges import require_number, require_share, require_whole
+from groundup.lab.seeds import seed_at
 from groundup.lab.strings import check_texts
 from groundup.neobert.losses import IGNORE
 
@@ -18,15 +23,23 @@ def mask_tokens(
     """Hide a share of the tokens. Every hidden token becomes [MASK], as in NeoBERT's recipe.
 
     Args:
-        ids: (B, T) tokens.
+        ids: (B, T) tokens, of any integer type.
         maskable: (B, T) bool, False at special tokens and padding.
         mask_id: the id of [MASK].
         rate: the probability of each maskable token to be hidden.
         generator: makes the choice repeatable.
 
     Returns:
-        The input (B, T), and the labels (B, T): the token where it is hidden, −100 elsewhere.
+        The input (B, T), and the labels (B, T): the token where it is hidden, −100 elsewhere. Both
+        are int64: −100 has no place in an unsigned type.
+
+    Raises:
+        ValueError: the rate lies outside [0, 1], or ``maskable`` is not boolean.
     """
+    require_share(rate=rate)
+    if maskable.dtype != torch.bool:
+        raise ValueError(f"maskable must be boolean: got {maskable.dtype}")
+    ids = ids.long()
     chosen = (torch.rand(ids.shape, generator=generator) < rate) & maskable
     return ids.masked_fill(chosen, mask_id), ids.masked_fill(~chosen, IGNORE)
 
@@ -36,7 +49,12 @@ def pad_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor
 
     Returns:
         ids (B, T), and the attention mask (B, T), 1 at real tokens.
+
+    Raises:
+        ValueError: there is no row.
     """
+    if not rows:
+        raise ValueError("a batch needs at least one row: got none")
     length = max(len(row) for row in rows)
     ids = torch.full((len(rows), length), pad_id)
     mask = torch.zeros_like(ids)
@@ -50,12 +68,18 @@ def pad_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor
 class MaskedText:
     """The objective of masked pretraining: texts of like length share a batch, some tokens hidden.
 
+    An epoch holds every text once. Where the texts do not fill the last batch, the batches share
+    the gap: some hold one text less than the others.
+
     Attributes:
         rows: token ids of each text, special tokens included.
         tokenizer: knows the special tokens.
-        batch_size: texts a batch and process.
-        rate: share of tokens that are hidden.
+        batch_size: texts a batch and process, at most.
+        rate: share of tokens that are hidden, above 0. Each batch hides at least one token.
         seed: of order and masks; both depend on it and on the position alone.
+
+    Raises:
+        ValueError: a value that cannot be, or fewer texts than a batch holds.
     """
 
     rows: list[list[int]]
@@ -66,11 +90,13 @@ class MaskedText:
     coupled: bool = False
 
     def __post_init__(self) -> None:
+        require_whole(batch_size=self.batch_size)
+        require_number("rate", self.rate, 0, 1, open_low=True)
+        require_whole(0, seed=self.seed)
         if len(self.rows) < self.batch_size:
             raise ValueError(f"{len(self.rows)} texts do not fill a batch of {self.batch_size}")
         by_length = np.argsort([len(row) for row in self.rows], kind="stable")
-        usable = len(by_length) // self.batch_size * self.batch_size
-        self._batches = by_length[:usable].reshape(-1, self.batch_size)
+        self._batches = np.array_split(by_length, -(-len(by_length) // self.batch_size))
         self._special = torch.tensor(self.tokenizer.all_special_ids)
 
     def batch(self, index: int, rank: int = 0, processes: int = 1) -> dict[str, Tensor]:
@@ -81,13 +107,28 @@ class MaskedText:
         rows = [self.rows[i] for i in self._batches[order[position]]]
         assert isinstance(self.tokenizer.pad_token_id, int)
         ids, attention_mask = pad_rows(rows, self.tokenizer.pad_token_id)
-        generator = torch.Generator().manual_seed(hash((self.seed, place)))
+        generator = torch.Generator().manual_seed(seed_at(self.seed, place))
         maskable = ~torch.isin(ids, self._special)
         assert isinstance(self.tokenizer.mask_token_id, int)
         hidden, labels = mask_tokens(
             ids, maskable, self.tokenizer.mask_token_id, self.rate, generator
         )
+        if not (labels != IGNORE).any() and maskable.any():
+            # A batch so small that chance hid nothing would teach nothing: hide one token.
+            one = torch.rand(ids.shape, generator=generator).masked_fill(~maskable, -1).argmax()
+            chosen = torch.arange(ids.numel()).view_as(ids) == one
+            hidden, labels = mask_tokens(ids, chosen, self.tokenizer.mask_token_id, 1.0, generator)
         return {"input_ids": hidden, "attention_mask": attention_mask, "labels": labels}
+
+    def description(self) -> dict[str, Any]:
+        """What the batches depend on, see :class:`~groundup.lab.loop.Described`."""
+        return {
+            "batch_size": self.batch_size,
+            "rate": self.rate,
+            "seed": self.seed,
+            "texts": len(self.rows),
+            "content": digest(self.rows),
+        }
 
     def count(self, batch: dict[str, Tensor]) -> int:
         """The number of hidden tokens."""
@@ -107,8 +148,14 @@ def tokenize_rows(
     """Token ids of each text, cut at ``max_length``; texts under ``min_length`` are left out.
 
     Raises:
-        ValueError: one of the texts is not a string.
+        ValueError: one of the texts is not a string, a length is below 1, or ``min_length`` is
+            above ``max_length``.
     """
+    require_whole(max_length=max_length, min_length=min_length)
+    if min_length > max_length:
+        raise ValueError(
+            f"min_length must be at most max_length: got {min_length} and {max_length}"
+        )
     encoded = tokenizer(list(check_texts(texts)), truncation=True, max_length=max_length)[
         "input_ids"
     ]
@@ -124,8 +171,15 @@ def log_frequencies(rows: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
 
     Returns:
         (V,) float32, in nats.
+
+    Raises:
+        ValueError: a token lies outside [0, V).
     """
-    counts = np.bincount(np.concatenate([np.asarray(row) for row in rows]), minlength=vocabulary)
+    require_whole(vocabulary=vocabulary)
+    ids = np.concatenate([np.asarray(row, np.int64) for row in rows])
+    if ids.size and (ids.min() < 0 or ids.max() >= vocabulary):
+        raise ValueError(f"token ids must lie in [0, {vocabulary}): got {ids.min()} to {ids.max()}")
+    counts = np.bincount(ids, minlength=vocabulary)
     shares = (counts + 1) / (counts.sum() + vocabulary)
     return torch.tensor(np.log(shares), dtype=torch.float32)
 
@@ -139,8 +193,18 @@ def unigram_loss(frequencies: Tensor, labels: Tensor) -> float:
 
     Returns:
         The mean cross-entropy in nats: the entropy of the hidden tokens under those frequencies.
+
+    Raises:
+        ValueError: no token is hidden, or a label is neither −100 nor in [0, V).
     """
-    return float(-frequencies[labels[labels != IGNORE]].mean())
+    labels = labels.long()
+    hidden = labels[labels != IGNORE]
+    if not len(hidden):
+        raise ValueError(f"none of {labels.numel()} labels is of a hidden token")
+    low, high = (int(end) for end in hidden.aminmax())
+    if low < 0 or high >= len(frequencies):
+        raise ValueError(f"labels must lie in [0, {len(frequencies)}): got {low} to {high}")
+    return float(-frequencies[hidden].mean())
 
 
 @torch.no_grad()
@@ -155,12 +219,22 @@ def begin_at_frequencies(decoder: torch.nn.Linear, frequencies: Tensor) -> None:
 
 @torch.no_grad()
 def masked_loss(model: torch.nn.Module, data: MaskedText, batches: int) -> tuple[float, Tensor]:
-    """Mean loss in nats over the hidden tokens of the first batches, and those tokens' labels."""
-    model.eval()
+    """Mean loss in nats over the hidden tokens of the first batches, and those tokens' labels.
+
+    The model is put into evaluation mode for it, and back.
+
+    Raises:
+        ValueError: there is no batch, or none has a hidden token.
+    """
+    require_whole(batches=batches)
     total, labels = 0.0, []
-    for index in range(batches):
-        batch = data.batch(index)
-        total += float(data.loss(model, batch))
-        labels.append(batch["labels"].flatten())
+    with evaluating(model):
+        for index in range(batches):
+            batch = data.batch(index)
+            total += float(data.loss(model, batch))
+            labels.append(batch["labels"].flatten())
     joined = torch.cat(labels)
-    return total / max(int((joined != IGNORE).sum()), 1), joined
+    count = int((joined != IGNORE).sum())
+    if not count:
+        raise ValueError(f"none of the first {batches} batches has a hidden token")
+    return total / count, joined

@@ -17,7 +17,7 @@ from .backends import ENGINES, installed
 from .block import BranchOutput, NeoBERTLayer, make_norm, rotation
 from .configuration import NeoBERTConfig
 from .layout import Reading, lay_out, pad_tokens, square
-from .losses import IGNORE, token_loss
+from .losses import IGNORE, class_labels, token_loss
 
 
 class NeoBERTPreTrainedModel(PreTrainedModel):
@@ -322,6 +322,7 @@ class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
                     f"labels must be (B, T) = {tuple(hidden.shape[:2])}: got {tuple(labels.shape)}"
                 )
             if self.config.sparse_prediction:
+                labels = class_labels(labels)
                 chosen = labels != IGNORE
                 hidden, labels = hidden[chosen], labels[chosen]
         logits = self.decoder(hidden)

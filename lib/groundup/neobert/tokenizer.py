@@ -14,6 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
+from groundup.lab.ranges import require_whole
 from groundup.lab.strings import check_texts
 
 PAD, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
@@ -43,9 +44,10 @@ def train_tokenizer(
         that transformers loads.
 
     Raises:
-        ValueError: ``vocab_size`` has no room for the bytes and the special tokens, or one of
-            ``texts`` is not a string.
+        ValueError: ``vocab_size`` has no room for the bytes and the special tokens, one of
+            ``texts`` is not a string, or ``max_length`` or ``min_frequency`` is below 1.
     """
+    require_whole(max_length=max_length, min_frequency=min_frequency)
     smallest = 256 + len(SPECIAL_TOKENS)
     if vocab_size < smallest:
         raise ValueError(f"vocab_size must be at least {smallest}: got {vocab_size}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from groundup.lab.modes import evaluating
 from groundup.lab.strings import check_texts
 
 if TYPE_CHECKING:
@@ -45,17 +46,11 @@ def write(
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     device = model.device
     settings = {"pad_token_id": pad, **settings}
-    training = model.training
-    model.eval()
-    try:
-        with torch.random.fork_rng(
-            [device] if device.type == "cuda" else [], enabled=seed is not None
-        ):
-            if seed is not None:
-                torch.manual_seed(seed)
-            written = model.generate(ids.to(device), attention_mask=mask.to(device), **settings)
-    finally:
-        model.train(training)
+    devices = [device] if device.type == "cuda" else []
+    with evaluating(model), torch.random.fork_rng(devices, enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        written = model.generate(ids.to(device), attention_mask=mask.to(device), **settings)
     texts: list[str] = tokenizer.batch_decode(written[:, longest:], skip_special_tokens=True)
     return texts
 

@@ -17,8 +17,8 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
     """Count which answer was given for which: the confusion matrix.
 
     Args:
-        answers: (N,) the right classes, in [0, C).
-        predictions: (N,) the classes that were given, in [0, C).
+        answers: (N,) the right classes, in [0, C), of any integer type.
+        predictions: (N,) the classes that were given, likewise.
         classes: C.
 
     Returns:
@@ -37,8 +37,10 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
             raise ValueError(
                 f"{name} must lie in [0, {classes}): got {given.min()} to {given.max()}"
             )
-    # Each pair (row, column) gets a number of its own, and equal numbers are counted.
-    return np.bincount(answers * classes + predictions, minlength=classes**2).reshape(-1, classes)
+    # Each pair (row, column) gets a number of its own, and equal numbers are counted. A small type
+    # has no room for these numbers: in uint8 they would begin again at 256.
+    rows, columns = (each.astype(int, casting="same_kind") for each in (answers, predictions))
+    return np.bincount(rows * classes + columns, minlength=classes**2).reshape(-1, classes)
 
 
 def attention_entropy(weights: Array) -> Array:
@@ -76,7 +78,8 @@ def entropy_share(weights: Array, mask: BoolArray | None = None) -> Array:
     Returns:
         (...,) shares, in [0, 1].
     """
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    # Broadcast first: a mask (T, 1) holds one value for all tokens of a row.
+    visible = np.broadcast_to(True if mask is None else mask, weights.shape)
     most = np.log2(np.maximum(visible.sum(axis=-1), 1)).astype(weights.dtype)
     share: Array = attention_entropy(weights) / np.where(most > 0, most, 1)
     return share
@@ -205,7 +208,7 @@ def overfitting_warning(
             "each evaluation has two losses: "
             f"got {len(train_losses)} of training and {len(validation_losses)} of validation"
         )
-    if patience < 1 or min(rise, least) < 0:
+    if not (patience >= 1 and rise >= 0 and least >= 0):
         raise ValueError(
             f"need patience >= 1, rise and least >= 0: got {patience}, {rise} and {least}"
         )

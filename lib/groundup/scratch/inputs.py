@@ -1,5 +1,7 @@
 """What a model accepts: a shape that can be, and a batch that fits it."""
 
+from dataclasses import fields
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -7,18 +9,32 @@ import numpy as np
 from groundup.scratch.types import BoolArray, IntArray
 
 
+def require_whole(least: int = 1, **values: Any) -> None:
+    """Each value is a whole number of at least ``least``; True and False are no numbers here.
+
+    Raises:
+        ValueError: with the name and the value of one that is not.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Integral) or isinstance(value, bool):
+            raise ValueError(f"{name} must be a whole number: got {value!r}")
+        if value < least:
+            wanted = f"be at least {least}" if least else "not be negative"
+            raise ValueError(f"{name} must {wanted}: got {value}")
+
+
 def check_shape(config: Any) -> None:
-    """Refuse sizes below one, and a number of heads that does not divide the width.
+    """Refuse sizes that are not whole or below one, and heads that do not divide the width.
 
     Args:
-        config: a dataclass with ``width`` and ``heads``; each of its integers is a size.
+        config: a dataclass with ``width`` and ``heads``; each of its fields that is an integer by
+            default is a size.
 
     Raises:
         ValueError: with the name and the value of what can't be.
     """
-    for name, value in vars(config).items():
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"{name} must be at least 1: got {value}")
+    sizes = [each.name for each in fields(config) if isinstance(each.default, int)]
+    require_whole(**{name: getattr(config, name) for name in sizes})
     if config.width % config.heads:
         raise ValueError(f"heads must divide width: got width={config.width}, heads={config.heads}")
 

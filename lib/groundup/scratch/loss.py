@@ -30,9 +30,10 @@ def cross_entropy(logits: Array, targets: IntArray) -> tuple[float, Cache]:
             f"cross_entropy takes logits (N, C) and targets (N,): got {logits.shape} and "
             f"{targets.shape}"
         )
-    if targets.min() < 0 or targets.max() >= logits.shape[-1]:
+    if targets.min() < 0 or targets.max() >= logits.shape[-1] or targets.dtype.kind not in "iu":
         raise ValueError(
-            f"targets must lie in [0, {logits.shape[-1]}): got {targets.min()} to {targets.max()}"
+            f"targets must be integers in [0, {logits.shape[-1]}): got {targets.min()} to "
+            f"{targets.max()} of {targets.dtype}"
         )
     rows = np.arange(len(targets))
     shifted = logits - logits.max(axis=-1, keepdims=True)
@@ -90,9 +91,10 @@ def smoothed_cross_entropy(
     if not len(counted):
         raise ValueError("smoothed_cross_entropy needs at least one row that counts: got none")
     chosen = flat[counted]
-    if chosen.min() < 0 or chosen.max() >= classes:
+    if chosen.min() < 0 or chosen.max() >= classes or chosen.dtype.kind not in "iu":
         raise ValueError(
-            f"targets must lie in [0, {classes}): got {chosen.min()} to {chosen.max()}"
+            f"targets must be integers in [0, {classes}): got {chosen.min()} to {chosen.max()} of "
+            f"{chosen.dtype}"
         )
     rows = logits.reshape(-1, classes)[counted]
     shifted = rows - rows.max(axis=-1, keepdims=True)

@@ -54,16 +54,18 @@ def fit_probe(
         weights (D, C) and bias (C,), in the dtype of x.
 
     Raises:
-        ValueError: the penalty is not above 0.
+        ValueError: the penalty is not above 0, or a label lies outside [0, C).
 
     Derivation:
         Setting the derivative by the bias to zero gives :math:`b = \bar y - \bar x W`. With that,
         the bias drops out when x and y are taken from their means, and the derivative by
         :math:`W` gives :math:`(x_c^\top x_c + \lambda I)\,W = x_c^\top y_c`.
     """
-    if penalty <= 0:
+    if not penalty > 0:
         raise ValueError(f"penalty must be above 0: got {penalty}")
-    y = np.eye(classes, dtype=x.dtype)[labels]  # (N, C)
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must lie in [0, {classes}): got {labels.min()} to {labels.max()}")
+    y = np.eye(classes, dtype=x.dtype)[labels.astype(int, casting="same_kind")]  # (N, C)
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
     x_c, y_c = x - mean_x, y - mean_y
     gram = x_c.T @ x_c + penalty * np.eye(x.shape[1], dtype=x.dtype)

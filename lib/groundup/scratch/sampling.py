@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from groundup.scratch.activations import softmax
+from groundup.scratch.inputs import require_whole
 from groundup.scratch.types import Array, BoolArray, IntArray
 
 Choose = Callable[[Array], IntArray]
@@ -131,7 +132,16 @@ def sampler(
         temperature: see :func:`sample`.
         k: see :func:`top_k`. None: all.
         p: see :func:`top_p`. None: all.
+
+    Raises:
+        ValueError: a number that cannot be, with its name.
     """
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"the temperature must be finite and at least 0: got {temperature}")
+    if k is not None:
+        require_whole(k=k)
+    if p is not None and not 0 < p <= 1:
+        raise ValueError(f"top_p needs 0 < p <= 1: got {p}")
 
     def choose(logits: Array) -> IntArray:
         if temperature == 0:

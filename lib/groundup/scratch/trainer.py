@@ -1,5 +1,6 @@
 """Training a model. It yields what happens; the caller records or draws it."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -9,6 +10,7 @@ import numpy as np
 
 from groundup.scratch.digits import OPERATIONS, Examples
 from groundup.scratch.encoder import Encoder
+from groundup.scratch.inputs import require_whole
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import AdamW, clip_by_norm, warmup_cosine
 from groundup.scratch.types import Array, IntArray, Params
@@ -39,16 +41,14 @@ class TrainConfig:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
+        require_whole(steps=self.steps, batch_size=self.batch_size, accumulate=self.accumulate)
+        require_whole(0, warmup=self.warmup, seed=self.seed)
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr must be positive and finite: got {self.lr}")
         if not self.clip > 0:
             raise ValueError(f"clip must be positive: got {self.clip}")
-        for name in ("warmup", "weight_decay", "seed"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must not be negative: got {getattr(self, name)}")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be at least 0 and finite: got {self.weight_decay}")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,8 @@ def train(
     training goes on with step n + 1, and nothing differs from a run in one piece.
 
     Raises:
-        ValueError: there are fewer examples than a batch holds.
+        ValueError: there are fewer examples than a batch holds, or the loss or a gradient is not
+            finite.
     """
     optimizer = optimizer or AdamW(model.params, weight_decay=config.weight_decay)
     return optimize(model, data, config, optimizer, loss_and_gradients)
@@ -188,7 +189,12 @@ def optimize(
     optimizer: AdamW,
     objective: Objective[Model, Data],
 ) -> Iterator[Step]:
-    """The loop of :func:`train`, for any model and objective."""
+    """The loop of :func:`train`, for any model and objective.
+
+    Raises:
+        ValueError: as :func:`train`; or the loss or a gradient is not finite. The step that met it
+            is not taken.
+    """
     made = optimizer.step_count
     source = batches(data, config.batch_size, config.seed, start=made * config.accumulate)
     for step in range(made, config.steps):
@@ -196,6 +202,8 @@ def optimize(
         parts = list(islice(source, config.accumulate))
         loss, grads = accumulate(objective, model, parts, rng)
         norm = clip_by_norm(grads, config.clip)
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss is {loss}: the model has diverged")
         lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
         optimizer.step(grads, lr)
         yield Step(step + 1, loss, lr, norm)
@@ -205,8 +213,11 @@ class EarlyStopping:
     """Ends a run when the validation loss no longer falls, and keeps the best weights.
 
     Args:
-        patience: so many checks in a row without a better loss, and it is time to stop.
-        least: by how much a loss must be lower to count as better.
+        patience: so many checks in a row without a better loss, and it is time to stop; at least 1.
+        least: by how much a loss must be lower to count as better; at least 0.
+
+    Raises:
+        ValueError: patience or least is lower than that.
 
     Attributes:
         best: the lowest validation loss so far.
@@ -215,6 +226,9 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int, least: float = 0.0) -> None:
+        require_whole(patience=patience)
+        if not 0 <= least < float("inf"):
+            raise ValueError(f"least must be at least 0 and finite: got {least}")
         self.patience = patience
         self.least = least
         self.best = float("inf")

@@ -64,8 +64,8 @@ def doctor(as_json: bool = False) -> int:
     Returns:
         1 if something that is installed is broken, else 0.
     """
-    # Not terminal.console: it imports NumPy, which may be what is broken. Beside JSON, the progress
-    # goes to stderr.
+    # A console of its own: a finding stays one line in a pipe. Beside JSON, the progress goes to
+    # stderr.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # text that can't be printed is a finding too
     stream = sys.stderr if as_json else sys.stdout

@@ -30,7 +30,7 @@ class FastTrainer:
     Args:
         model: what is trained, in the dtype of its parameters. Post-norm, without dropout.
         weight_decay: of matrices; 0 makes it Adam.
-        clip: the highest joint norm of the gradients. None: they are not clipped.
+        clip: the highest joint norm of the gradients. None: no limit.
 
     Attributes:
         model: the model.
@@ -51,7 +51,7 @@ class FastTrainer:
             )
         self.model = model
         self.optimizer = FlatAdamW(model.params, weight_decay=weight_decay)
-        self.clip = clip
+        self.clip = math.inf if clip is None else clip
         params, grads = model.params, self.optimizer.grads
         self._shared = Workspace(params["embedding"].dtype)
         self._kept = Workspace(self._shared.dtype)
@@ -72,7 +72,7 @@ class FastTrainer:
 
     def step(
         self, ids: IntArray, mask: BoolArray | None, answers: IntArray, lr: float
-    ) -> tuple[float, float | None]:
+    ) -> tuple[float, float]:
         """Train on one batch.
 
         Args:
@@ -82,7 +82,7 @@ class FastTrainer:
             lr: the learning rate.
 
         Returns:
-            The loss in nats, and the norm of the gradients before clipping (None without it).
+            The loss in nats, and the norm of the gradients before clipping.
 
         Raises:
             ValueError: as :meth:`Encoder.forward` and :func:`cross_entropy`, or the loss or the
@@ -91,7 +91,7 @@ class FastTrainer:
         loss, _ = self.gradients(ids, mask, answers)
         if not math.isfinite(loss):
             raise ValueError(f"the loss is {loss}: the model has diverged")
-        norm = None if self.clip is None else self.optimizer.clip(self.clip)
+        norm = self.optimizer.clip(self.clip)
         self.optimizer.step(lr)
         return loss, norm
 
@@ -111,7 +111,7 @@ class FastTrainer:
         for step, batch in zip(range(made, config.steps), source, strict=False):
             lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
             loss, norm = self.step(batch.ids, batch.mask, batch.answers, lr)
-            yield Step(step + 1, loss, lr, float("nan") if norm is None else norm)
+            yield Step(step + 1, loss, lr, norm)
 
     def gradients(
         self, ids: IntArray, mask: BoolArray | None, answers: IntArray
