@@ -873,12 +873,12 @@ for name in ("layers.0.bqkv", "layers.1.bqkv"):
 changed = float(np.abs(predict(twins[0], splits.test) - expected).max())
 print(f"with the other's keys' bias, logits of up to {np.abs(expected).max():.1f}", end=" ")
 print(f"change by {changed:.0e}")
-assert shares["key"] > 0.5 > 0.05 > max(shares["query"], shares["value"])
+assert shares["key"] > 0.25 > 0.05 > max(shares["query"], shares["value"])
 assert changed < 1e-4
 
 # %% [markdown]
-# The keys' biases went two unrelated ways: two independent random walks of one length end
-# $\sqrt2$ lengths apart on average. The function is the same up to rounding. Any single weight meets
+# The keys' biases of the twins ended about as far from each other as from where they began: what
+# moved them was rounding. The function is the same up to rounding. Any single weight meets
 # this when its gradient passes close to zero, if only for a step. So two right programs, or one
 # program on two processors, may end with different weights. **Compare functions**: outputs, losses,
 # gradients. Compare weights only one step at a time, from the same state and the same gradient.
