@@ -840,7 +840,51 @@ assert abs(records[0].loss - losses[0]) < 1e-5
 assert correct >= 0.995
 
 # %% [markdown]
-# How good is that? The benchmark `benchmarks/numpy_step.py` puts both beside PyTorch and JAX with
+# ### Weights that no loss can see
+#
+# The term $q \cdot b_k$ has another consequence. Softmax ignores it, so the loss does not depend on
+# the keys' bias $b_k$, and its gradient is zero. The plain step computes that zero as a sum of many
+# terms, and rounding leaves about $10^{-9}$. Adam then divides rounding error by the size of past
+# rounding errors. Train two models on the same batches, once with the rows of each batch in reverse
+# order. The mathematics is the same; only the order of the sums differs:
+
+# %%
+twins = []
+for order in (np.arange(B), np.arange(B)[::-1]):
+    model = fresh()
+    optimizer = AdamW(model.params)
+    for batch in islice(batches(splits.train, B, seed=0), 20):
+        _, grads = loss_and_gradients(model, batch.take(order))
+        optimizer.step(grads, CHOSEN)
+    twins.append(model)
+
+shares = {}
+for i, kind in enumerate(("query", "key", "value")):
+    start, one, other = (m.params["layers.0.bqkv"].reshape(3, -1)[i] for m in (fresh(), *twins))
+    moved, between = np.linalg.norm(one - start), np.linalg.norm(one - other)
+    shares[kind] = between / moved
+    print(f"{kind:5} bias: moved by {moved:.1e}, the twins are {between:.1e} apart", end=", ")
+    print(f"{shares[kind]:.1%} of the way")
+
+expected = predict(twins[0], splits.test)
+for name in ("layers.0.bqkv", "layers.1.bqkv"):
+    first, second = (twin.params[name].reshape(3, -1) for twin in twins)
+    first[1] = second[1]  # the keys' bias of the other twin
+changed = float(np.abs(predict(twins[0], splits.test) - expected).max())
+print(f"with the other's keys' bias, logits of up to {np.abs(expected).max():.1f}", end=" ")
+print(f"change by {changed:.0e}")
+assert shares["key"] > 0.25 > 0.05 > max(shares["query"], shares["value"])
+assert changed < 1e-4
+
+# %% [markdown]
+# The keys' biases of the twins ended about as far from each other as from where they began: what
+# moved them was rounding. The function is the same up to rounding. Any single weight meets
+# this when its gradient passes close to zero, if only for a step. So two right programs, or one
+# program on two processors, may end with different weights. **Compare functions**: outputs, losses,
+# gradients. Compare weights only one step at a time, from the same state and the same gradient.
+# FastTrainer is tested in this way.
+#
+# How good is the fast step? The benchmark `benchmarks/numpy_step.py` puts both beside PyTorch and JAX with
 # the same model, and beside the floor: the matrix products of the linear maps and nothing else.
 
 # %%

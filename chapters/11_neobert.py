@@ -577,7 +577,7 @@ torch.testing.assert_close(weights[0].sum(-1), torch.ones(2, 4, 10))
 assert difference < 1e-5
 
 # %% [markdown]
-# **Gradient checkpointing**, to train in less memory. A backward pass needs what the forward pass computed, so autograd keeps it, for every layer at once. With checkpointing (Chen et al., 2016)[^checkpointing], only the input of each block is kept. When the backward pass comes to a block, the block runs again. The price is a second forward pass. Count the bytes, and compare the gradients:
+# **Activation checkpointing**, also called gradient checkpointing, to train in less memory. A backward pass needs what the forward pass computed, so autograd keeps it, for every layer at once. With checkpointing (Chen et al., 2016)[^checkpointing], only the input of each block is kept. When the backward pass comes to a block, the block runs again. The price is a second forward pass. With `every_n_layers=2` only every second block does so: half the saving, half the price. Count the bytes, and compare the gradients:
 
 
 # %% Counting what is kept tags=["hide"]
@@ -613,7 +613,7 @@ trained = NeoBERTForMaskedLM(NeoBERTConfig(vocab_size=200, num_hidden_layers=8, 
 batch_ids = torch.randint(5, 200, (4, 128))
 plain_bytes, plain = training_step(trained)
 trained.zero_grad()
-trained.gradient_checkpointing_enable()
+trained.activation_checkpointing_enable()
 kept_bytes, again = training_step(trained)
 print(
     f"kept for the backward pass: {plain_bytes / 1e6:.1f} MB, with checkpointing {kept_bytes / 1e6:.1f} MB"

@@ -199,8 +199,8 @@ def step_by_step(net: NeoDecoderForCausalLM, ids: Tensor, mask: Tensor | None, s
     for size in sizes:
         end = begin + size
         seen = None if mask is None else mask[:, :end]
-        made = net(ids[:, begin:end], seen, past_key_values=cache, use_cache=True)
-        assert made.past_key_values.get_seq_length() == end
+        made = net(ids[:, begin:end], seen, cache=cache, use_cache=True)
+        assert made.cache.get_seq_length() == end
         logits.append(made.logits)
         begin = end
     return torch.cat(logits, 1)
@@ -291,8 +291,8 @@ def test_generate_reads_embeddings_caches_and_guesses():
     guessed = net.generate(ids, max_new_tokens=10, prompt_lookup_num_tokens=3)
     assert torch.equal(guessed, text)
     cache = DynamicCache(config=net.config)
-    half = net.generate(ids, max_new_tokens=5, past_key_values=cache)
-    assert torch.equal(net.generate(half, max_new_tokens=5, past_key_values=cache), text)
+    half = net.generate(ids, max_new_tokens=5, cache=cache)
+    assert torch.equal(net.generate(half, max_new_tokens=5, cache=cache), text)
     begun = net.generate(torch.tensor([[3]]), max_new_tokens=4)
     assert torch.equal(net.generate(max_new_tokens=4), begun)
 
@@ -422,21 +422,6 @@ def test_half_precision_loss_is_computed_in_single():
     torch.testing.assert_close(made.loss, precise)
 
 
-@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
-def test_gradient_checkpointing_changes_nothing_and_refuses_a_cache():
-    grads = []
-    for checkpointing in (False, True):
-        net = model(num_key_value_heads=2).train()
-        if checkpointing:
-            net.gradient_checkpointing_enable()
-        net(batch(), labels=batch()).loss.backward()
-        grads.append([p.grad for p in net.parameters()])
-    for plain, again in zip(*grads, strict=True):
-        assert (plain - again).abs().max() < 1e-12
-    with pytest.raises(ValueError, match="use_cache=False"):
-        net(batch(), use_cache=True)
-
-
 # Outputs
 
 
@@ -452,8 +437,8 @@ def test_attention_weights_and_hidden_states():
         assert weights.shape == (3, 6, 9, 9)
         assert (weights.triu(1) == 0).all()
         torch.testing.assert_close(weights.sum(-1), mask[:, None].expand(3, 6, 9).double())
-    cache = net(ids[:, :5], use_cache=True).past_key_values
-    step = net(ids[:, 5:6], past_key_values=cache, output_attentions=True).attentions
+    cache = net(ids[:, :5], use_cache=True).cache
+    step = net(ids[:, 5:6], cache=cache, output_attentions=True).attentions
     full = net(ids, output_attentions=True).attentions
     torch.testing.assert_close(step[2][:, :, 0], full[2][:, :, 5, :6])
 
@@ -574,7 +559,7 @@ def test_a_directory_names_its_own_classes(tmp_path):
 WRONG = {
     "at most max_length=24 tokens: got 25": lambda net: net(batch((1, 25))),
     "at most max_length=24 tokens: got 26": lambda net: net(
-        batch((1, 3)), past_key_values=net(batch((1, 23)), use_cache=True).past_key_values
+        batch((1, 3)), cache=net(batch((1, 23)), use_cache=True).cache
     ),
     "at most max_length=24": lambda net: net.generate(batch((1, 9)), max_new_tokens=17),
     "lie in 0 to 49: got 50": lambda net: net(torch.tensor([[1, 50]])),
@@ -584,7 +569,7 @@ WRONG = {
     r"= \(3, 10\): got \(3, 1\)": lambda net: net(
         batch((3, 1)),
         torch.ones(3, 1),
-        past_key_values=net(batch(), use_cache=True).past_key_values,
+        cache=net(batch(), use_cache=True).cache,
     ),
     r"labels must be \(B, T\)": lambda net: net(batch(), labels=batch((3, 8))),
     "leave out logits_to_keep": lambda net: net(batch(), labels=batch(), logits_to_keep=1),
@@ -594,9 +579,7 @@ WRONG = {
     "cu_seqlens goes with": lambda net: net(
         batch((1, 9)), cu_seqlens=torch.tensor([0, 9]), use_cache=True
     ),
-    "a cache that grows": lambda net: net(
-        batch(), past_key_values=StaticCache(net.config, max_cache_len=20)
-    ),
+    "a cache that grows": lambda net: net(batch(), cache=StaticCache(net.config, max_cache_len=20)),
     "goes without a cache": lambda net: net(*padded_left(), use_cache=True, output_attentions=True),
     "give either": lambda net: net(),
 }

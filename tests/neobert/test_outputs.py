@@ -227,45 +227,6 @@ def test_token_types_are_taken_and_not_used():
     assert torch.equal(net(ids, mask, token_type_ids=ids).logits, net(ids, mask).logits)
 
 
-# Gradient checkpointing.
-
-
-@pytest.mark.parametrize("layout", ["uniform", "padded", "packed"])
-def test_checkpointing_changes_nothing_but_the_memory(layout):
-    ids, mask = padded_batch()
-    inputs = {
-        "uniform": {"input_ids": ids},
-        "padded": {"input_ids": ids, "attention_mask": mask},
-        "packed": pack(),
-    }[layout]
-    plain, recomputing = model().train(), model().train()
-    recomputing.gradient_checkpointing_enable()
-    runs = []
-    for block in recomputing.model.transformer_encoder:
-        block.attention_norm.register_forward_pre_hook(lambda *_: runs.append(1))
-    outputs = [net(**inputs, labels=inputs["input_ids"]) for net in (plain, recomputing)]
-    assert len(runs) == 3
-    for output in outputs:
-        output.loss.backward()
-    assert len(runs) == 6  # each block ran again in the backward pass
-    torch.testing.assert_close(outputs[1].logits, outputs[0].logits, rtol=0, atol=1e-6)
-    expected = gradients(plain)
-    for name, gradient in gradients(recomputing).items():
-        torch.testing.assert_close(gradient, expected[name], rtol=1e-6, atol=1e-6, msg=name)
-    recomputing.eval()(**inputs)
-    assert len(runs) == 9  # not in evaluation
-
-
-def test_checkpointing_with_weights_asked_for():
-    net = model().train()
-    ids, mask = padded_batch()
-    expected = net(ids, mask, output_attentions=True).attentions
-    net.gradient_checkpointing_enable()
-    received = net(ids, mask, output_attentions=True).attentions
-    for ours, theirs in zip(received, expected, strict=True):
-        assert torch.equal(ours, theirs)
-
-
 # The loss in half precision.
 
 

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attention, split_qkv
 from .backends import eager
@@ -75,8 +76,12 @@ def rotation(
     return cos.view(shape), sin.view(shape)
 
 
-class NeoBERTLayer(nn.Module):
-    """x += wo(attention(norm(x))), then x += ffn(norm(x)). No biases in the published form."""
+class NeoBERTLayer(GradientCheckpointingLayer):
+    """x += wo(attention(norm(x))), then x += ffn(norm(x)). No biases in the published form.
+
+    Where transformers has switched activation checkpointing on for a block, it keeps its input
+    alone in training, and its base class runs ``forward`` once more in the backward pass.
+    """
 
     def __init__(self, config: NeoBERTConfig, index: int = 0) -> None:
         super().__init__()

@@ -9,13 +9,21 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicCache
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
+from .cache_names import (
+    CACHE_NAME,
+    CACHE_NAMES,
+    CausalLMOutput,
+    DecoderOutput,
+    one_cache,
+    with_own_name,
+)
 from .decoder_block import NeoDecoderLayer
 from .decoder_configuration import NeoDecoderConfig
 from .layout import Reading, as_bool, lay_out
@@ -29,7 +37,7 @@ class NeoDecoderPreTrainedModel(NeoBERTPreTrainedModel):
     config: NeoDecoderConfig
     config_class = NeoDecoderConfig
     _no_split_modules = ["NeoDecoderLayer"]  # noqa: RUF012 (transformers' own form)
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _skip_keys_device_placement = list(CACHE_NAMES)  # noqa: RUF012
 
 
 class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
@@ -46,6 +54,7 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
         attention_mask: Tensor | None = None,
         *,
         inputs_embeds: Tensor | None = None,
+        cache: Cache | None = None,
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
         cu_seqlens: Tensor | None = None,
@@ -53,7 +62,7 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
         token_type_ids: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-    ) -> BaseModelOutputWithPast:
+    ) -> DecoderOutput:
         """Run the decoder over whole texts, or over what comes after the texts in a cache.
 
         A masked token is not there at all, wherever it stands in its row, and positions are
@@ -64,9 +73,10 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
             attention_mask: (B, T), or (B, 1, 1, T), nonzero at real tokens; with a cache of P
                 tokens (B, P + T), the cached ones first. None: all are real.
             inputs_embeds: (B, T, D) instead of the ids.
-            past_key_values: keys and values of the tokens before these; it grows by these. A cache
-                that grows, as DynamicCache does.
-            use_cache: without ``past_key_values``, begin a cache and return it.
+            cache: keys and values of the tokens before these; it grows by these. A cache that
+                grows, as DynamicCache does.
+            past_key_values: the older name of ``cache``.
+            use_cache: without ``cache``, begin a cache and return it.
             cu_seqlens: (S + 1,) integers: sequence s is the tokens cu_seqlens[s] to
                 cu_seqlens[s + 1] of one row, and sees no other.
             max_seqlen: the longest of those lengths, or a bound; given, the device is not asked.
@@ -77,8 +87,9 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
                 with both a cache and padding.
 
         Returns:
-            ``last_hidden_state`` (B, T, D), zeros where the mask is zero, and ``past_key_values``;
-            where asked for, ``hidden_states`` (layers + 1) and ``attentions``, each (B, H, T, P+T).
+            ``last_hidden_state`` (B, T, D), zeros where the mask is zero, and ``cache``, also as
+            ``past_key_values``; where asked for, ``hidden_states`` (layers + 1) and ``attentions``,
+            each (B, H, T, P+T).
 
         Raises:
             ValueError: there are no tokens, they are too many or outside the vocabulary, a shape
@@ -89,7 +100,7 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
         assert given is not None
         shape, device = given.shape[:2], given.device
         wanted = self._wanted(output_hidden_states, output_attentions)
-        cache = self._cache(past_key_values, use_cache)
+        cache = self._cache(one_cache(cache, past_key_values), use_cache)
         longest = self.config.max_length
         reading = lay_out(shape, attention_mask, cache, cu_seqlens, max_seqlen, longest, device)
         real = reading.real
@@ -98,11 +109,11 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
         x, states, attentions = self._read(ids, embedded, shape, reading, *wanted)
         if real is not None:
             x = x.masked_fill(~real[:, -shape[1] :, None], 0.0)
-        return BaseModelOutputWithPast(
+        return DecoderOutput(
             last_hidden_state=x,
-            past_key_values=cache,
             hidden_states=(*states, x) if wanted[0] else None,
             attentions=attentions if wanted[1] else None,
+            **{CACHE_NAME: cache},
         )
 
     def _to_layers(self, reading: Reading) -> Reading:
@@ -112,15 +123,15 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
         """The cache to read and fill, checked."""
         if given is None and not use:
             return None
-        if self.gradient_checkpointing and self.training:
+        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             raise ValueError(
-                "gradient checkpointing runs each block twice, and a cache would grow twice: "
+                "activation checkpointing runs each block twice, and a cache would grow twice: "
                 "use_cache=False"
             )
         cache = given if given is not None else DynamicCache(config=self.config)
         if not isinstance(cache, Cache) or cache.is_compileable:
             raise ValueError(
-                f"past_key_values must be a cache that grows, as DynamicCache: got {type(cache)}"
+                f"cache must be a cache that grows, as DynamicCache: got {type(cache)}"
             )
         return cache
 
@@ -154,21 +165,22 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
         logits_to_keep: int | Tensor = 0,
         token_type_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
         **inputs: Any,
-    ) -> CausalLMOutputWithPast:
+    ) -> CausalLMOutput:
         """Predict the token after each one.
 
         Args:
             input_ids: (B, T).
             attention_mask: (B, T), with a cache of P tokens (B, P + T), nonzero at real tokens.
-            past_key_values: see :meth:`NeoDecoderModel.forward`.
+            cache: see :meth:`NeoDecoderModel.forward`.
             inputs_embeds: (B, T, D) instead of the ids.
             labels: (B, T) the ids themselves, −100 where none is asked for: they are shifted here.
                 The first token of a row, or of a packed sequence, is nobody's target, nor is one
@@ -179,13 +191,14 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
             logits_to_keep: compute logits for the last so many tokens, or at these places (N,).
                 0: all. Not with labels.
             token_type_ids: accepted and not used.
+            past_key_values: the older name of ``cache``.
             inputs: more of :meth:`NeoDecoderModel.forward`'s.
 
         Returns:
-            ``logits`` (B, T, V) and ``past_key_values``; with labels also ``loss``, the
-            cross-entropy in nats over the targets. With labels and ``config.sparse_prediction``,
-            logits are computed where there is a target alone, (N, V). ``hidden_states`` and
-            ``attentions`` as the decoder's.
+            ``logits`` (B, T, V), and ``cache``, also as ``past_key_values``; with labels also
+            ``loss``, the cross-entropy in nats over the targets. With labels and
+            ``config.sparse_prediction``, logits are computed where there is a target alone, (N, V).
+            ``hidden_states`` and ``attentions`` as the decoder's.
 
         Raises:
             ValueError: labels have another shape than the ids, or see
@@ -198,7 +211,7 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
             input_ids,
             attention_mask,
             inputs_embeds=inputs_embeds,
-            past_key_values=past_key_values,
+            cache=one_cache(cache, past_key_values),
             use_cache=use_cache,
             **inputs,
         )
@@ -220,13 +233,22 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
         logits = self.lm_head(hidden)
         if targets is not None:
             loss = token_loss(logits, targets, num_items_in_batch)
-        return CausalLMOutputWithPast(
+        return CausalLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=decoded.past_key_values,
             hidden_states=decoded.hidden_states,
             attentions=decoded.attentions,
+            **{CACHE_NAME: decoded.cache},
         )
+
+    @wraps(GenerationMixin.generate, assigned=())
+    def generate(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """What transformers' ``generate`` does; the cache may be given under either name.
+
+        Raises:
+            ValueError: it is given under both.
+        """
+        return super().generate(*args, **with_own_name(kwargs))  # type: ignore[misc]
 
     # transformers reads from the signature what may be given instead of ids.
     @wraps(GenerationMixin.prepare_inputs_for_generation, assigned=())
@@ -236,12 +258,13 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
         """What ``generate`` gives to :meth:`forward` for its next token.
 
         Raises:
-            ValueError: a row ends in padding, and the next token would follow that.
+            ValueError: a row ends in padding, and the next token would follow that; or there are
+                two caches.
         """
         mask = kwargs.get("attention_mask")
         if kwargs.get("is_first_iteration") and mask is not None and not mask[:, -1].all():
             raise ValueError("prompts are padded on the left: a row of attention_mask ends in 0")
-        return super().prepare_inputs_for_generation(*args, **kwargs)  # type: ignore[misc]
+        return super().prepare_inputs_for_generation(*args, **with_own_name(kwargs))  # type: ignore[misc]
 
     def save(self, directory: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
         """Write a directory that holds all it takes: weights, configuration, code, tokenizer."""

@@ -23,7 +23,7 @@ class NeoDecoderConfig(NeoBERTConfig):
 
     model_type = "neodecoder"
     attribute_map = {"max_position_embeddings": "max_length"}  # noqa: RUF012 (transformers' form)
-    keys_to_ignore_at_inference = ["past_key_values"]  # noqa: RUF012
+    keys_to_ignore_at_inference = ["cache", "past_key_values"]  # noqa: RUF012
 
     num_key_value_heads: int | None = None
     bos_token_id: int | None = None

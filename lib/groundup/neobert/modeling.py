@@ -200,7 +200,7 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
         for layer in self.transformer_encoder:
             if need_states:
                 states.append(self._padded(x, places, shape))
-            x, weights = self._run(layer, x, tables, self._to_layers(reading), need_weights)
+            x, weights = layer(x, tables, self._to_layers(reading), need_weights)
             if need_weights:
                 attentions.append(square(weights, packed, places, shape))
         return self._padded(self.layer_norm(x), places, shape), states, tuple(attentions)
@@ -239,23 +239,6 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
                     f"input_ids must lie in 0 to {size - 1}: got {low if low < 0 else high}"
                 )
         return input_ids, None
-
-    def _run(
-        self,
-        layer: nn.Module,
-        x: Tensor,
-        tables: tuple[Tensor, Tensor] | None,
-        lying: Any,
-        need_weights: bool,
-    ) -> tuple[Tensor, Tensor | None]:
-        result: tuple[Tensor, Tensor | None]
-        if self.gradient_checkpointing and self.training:
-            result = self._gradient_checkpointing_func(
-                layer.__call__, x, tables, lying, need_weights
-            )
-        else:
-            result = layer(x, tables, lying, need_weights)
-        return result
 
     @staticmethod
     def _padded(x: Tensor, places: Tensor | None, shape: torch.Size) -> Tensor:
