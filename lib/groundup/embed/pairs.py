@@ -1,6 +1,5 @@
-"""Pairs of texts that belong together: read them, keep each once, and make more of them."""
+"""Pairs of texts that belong together: read them, and make more of them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +18,6 @@ def load_pairs(path: Path) -> list[tuple[str, str]]:
         return [(str(query), str(document)) for query, document in read_json(path)]
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} is no JSON list of [query, document] pairs") from error
-
-
-def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs whose query and document are both new: two copies of one document in a batch would be
-    each other's negatives."""
-    seen: tuple[set[str], set[str]] = (set(), set())
-    kept = []
-    for query, document in pairs:
-        keys = query.casefold(), document.casefold()
-        if keys[0] not in seen[0] and keys[1] not in seen[1]:
-            kept.append((query, document))
-            seen[0].add(keys[0])
-            seen[1].add(keys[1])
-    return kept
 
 
 SHORTEST_PASSAGE, LONGEST_PASSAGE = 8, 24
