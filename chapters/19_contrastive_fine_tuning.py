@@ -290,9 +290,10 @@ for side, mask in (("right", [[1, 1, 0, 0]]), ("left", [[0, 0, 1, 1]])):
 #    look at the token does not tell.
 # 2. **The end token.** Many causal tokenizers append none. Then "last" is whatever word stands at
 #    the end, or where the text was cut. The library's [encoder][groundup.embed.encoder.SentenceEncoder]
-#    puts the end token there, after cutting.
+#    has its tokenizer put the end token there, after cutting.
 # 3. **Copies in a batch.** Two anchors with the same positive are each other's negatives: the loss
-#    pushes the right answer away. So no text may come twice in a batch.
+#    pushes the right answer away. So no text may come twice in a batch: where two pairs share one, the
+#    library puts the next pair of the epoch in place of the second.
 # 4. **The vocabulary.** A language model's head computes $V$ logits for each token. An embedding
 #    needs none of them. Load the model without its head.
 #

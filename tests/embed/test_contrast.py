@@ -218,14 +218,28 @@ def test_settings_of_another_form_are_refused(fields, message, config, tmp_path)
         load_config(tmp_path / "c.json")
 
 
+@pytest.fixture
+def bert(tokenizer) -> SentenceEncoder:
+    shape = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
+    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=32, **shape)
+    return SentenceEncoder(BertModel(config), tokenizer)
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(rank=2, targets="all-linear")])
 @pytest.mark.parametrize("kind", ["encoder", "causal", "bert"])
-def test_all_linear_is_what_peft_means(kind, request, tokenizer):
-    if kind == "bert":
-        shape = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
-        config = BertConfig(vocab_size=len(tokenizer), intermediate_size=32, **shape)
-        encoder = SentenceEncoder(BertModel(config), tokenizer)
-    else:
-        encoder = request.getfixturevalue(kind)
+def test_every_trained_parameter_has_a_gradient(kind, lora, request, pairs, config):
+    """DistributedDataParallel stops at one that has none."""
+    encoder = request.getfixturevalue(kind)
+    if lora:
+        add_lora(encoder, lora)
+    objective = Contrast(pairs, encoder, config)
+    objective.loss(encoder, objective.batch(0, 0, 1)).backward()
+    assert not [n for n, p in encoder.named_parameters() if p.requires_grad and p.grad is None]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "causal", "bert"])
+def test_all_linear_is_what_peft_means(kind, request):
+    encoder = request.getfixturevalue(kind)
     theirs = get_peft_model(
         copy.deepcopy(encoder.backbone), LoraConfig(r=2, target_modules="all-linear")
     )

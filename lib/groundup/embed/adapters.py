@@ -107,6 +107,7 @@ def add_lora(encoder: SentenceEncoder, settings: LoraSettings) -> None:
     encoder.backbone = get_peft_model(encoder.backbone, config)  # type: ignore[assignment]
     for name, parameter in held.items():
         parameter.requires_grad_(name.startswith(tuple(also)))
+    encoder.freeze_unused()
 
 
 def _targeted(backbone: nn.Module, targets: tuple[str, ...] | str) -> list[str]:

@@ -98,13 +98,13 @@ class PairBatches:
         near = int(self.size * self.neighbours)
         epoch, position = divmod(index, count // self.size)
         order = np.random.default_rng([self.seed, epoch]).permutation(count)
-        ahead = np.roll(order, -position * self.size).tolist()
+        ahead = np.roll(order, -position * self.size)
         taken: set[int] = set()
-        chosen = take_apart(ahead, self._numbers, taken, self.size - near)
+        chosen = take_apart(map(int, ahead), self._numbers, taken, self.size - near)
         if near:
             start = int(np.random.default_rng([self.seed, 1, index]).integers(count))
-            run = np.roll(np.arange(count), -start).tolist()
-            chosen += take_apart(run, self._numbers, taken, near)
+            run = np.roll(np.arange(count), -start)
+            chosen += take_apart(map(int, run), self._numbers, taken, near)
         if len(chosen) < self.size:  # the first ones shut out too many of the others
             rng = np.random.default_rng([self.seed, 3, index])
             chosen = rng.permutation(self._apart)[: self.size].tolist()
@@ -115,7 +115,7 @@ class PairBatches:
         rng = np.random.default_rng([self.seed, 2, index])
         rows = self.rows(index)
         taken = {number for row in rows for number in self._numbers[row]}
-        spare = iter(rng.permutation(len(self.texts)).tolist() if self.cloze else [])
+        spare = map(int, rng.permutation(len(self.texts)) if self.cloze else ())
         result = []
         for row in rows:
             pair = self.pairs[row]

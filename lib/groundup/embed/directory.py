@@ -19,7 +19,7 @@ from groundup.lab.files import read_json, write_json
 MODULES_FILE = "modules.json"
 _TRANSFORMER_FILE = "sentence_bert_config.json"
 _MODEL_FILE = "config_sentence_transformers.json"
-_PREFIX = "sentence_transformers.models."  # read by every version; newer ones map it to its place
+_PREFIX = "sentence_transformers.models."  # the older name, which version 6 reads too
 
 # Pooling in sentence-transformers' words. "weighted" is a mean too, of tokens that WordWeights has
 # multiplied; it divides by the sum of their weights.

@@ -82,8 +82,18 @@ class SentenceEncoder(nn.Module):
                     f"vocabulary: got {tuple(token_weights.shape)}"
                 )
             self.token_weights = nn.Parameter(token_weights)
+        self.freeze_unused()
         self._longest = _longest(backbone, self.tokenizer)
         self.max_length = self._length(self._longest if max_length is None else max_length)
+
+    def freeze_unused(self) -> None:
+        """Leave out of training what no vector depends on: the pooler that BERT's family has.
+
+        DistributedDataParallel waits for a gradient of every parameter that asks for one.
+        """
+        for name, parameter in self.backbone.named_parameters():
+            if ".pooler." in f".{name}":
+                parameter.requires_grad_(False)
 
     def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids (B, T) and mask (B, T) → one vector a text (B, D), not normalised."""
