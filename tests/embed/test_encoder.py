@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from tokenizers import processors
 from transformers import (
     LlamaConfig,
@@ -207,10 +208,19 @@ def test_what_is_not_an_encoder_is_named(encoder, tmp_path):
         SentenceEncoder.load(tmp_path)
     encoder.save(tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"half")
-    with pytest.raises(UserError, match="not a whole sentence encoder"):
+    with pytest.raises(UserError, match="can't be read"):
         SentenceEncoder.load(tmp_path / "model")
     (tmp_path / "model" / "1_WordWeights" / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"1_WordWeights/config\.json is missing or is not"):
+        SentenceEncoder.load(tmp_path / "model")
+
+
+def test_missing_weights_are_not_filled_with_random_ones(encoder, tmp_path):
+    encoder.save(tmp_path / "model")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    del weights["layer_norm.weight"]
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"lacks weights: layer_norm\.weight"):
         SentenceEncoder.load(tmp_path / "model")
 
 

@@ -230,7 +230,7 @@ def refused(folder: Path, file: str, change, tmp_path: Path) -> str:
         ),
         ("weighted", "1_WordWeights/config.json", {"vocab": None}, "weights of words"),
         ("adapters", "adapter_config.json", {"base_model_name_or_path": None}, "does not name"),
-        ("adapters", "adapter_config.json", {"base_model_name_or_path": "/x"}, "/x, which is not"),
+        ("adapters", "adapter_config.json", {"base_model_name_or_path": "/x"}, "no directory /x"),
     ],
 )
 def test_what_we_do_not_compute_is_refused(kind, file, change, message, saved, tmp_path):

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import PreTrainedModel
 
+from groundup.embed.backbone import read_backbone
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json
-from groundup.neobert.auto import register
 
 ADAPTER_FILE = "adapter_config.json"
 
@@ -79,19 +79,10 @@ def load_adapters(directory: Path) -> Any:
 
 
 def _load_base(place: str, directory: Path) -> PreTrainedModel:
-    register()
-    if Path(place).is_absolute() and not Path(place).is_dir():
-        raise UserError(
-            f"the adapters of {directory} belong to the model in {place}, which is not there"
-        )
     try:
-        model: PreTrainedModel = AutoModel.from_pretrained(place)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"the adapters of {directory} belong to the model in {place}, which can't be read: "
-            f"{error}"
-        ) from error
-    return model
+        return read_backbone(place)
+    except UserError as error:
+        raise UserError(f"the adapters of {directory} need their base: {error}") from error
 
 
 def _differs(base: nn.Module, saved: nn.Module, prefix: str) -> str | None:

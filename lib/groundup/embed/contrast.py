@@ -23,7 +23,7 @@ from groundup.embed.batches import PairBatches
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather
 from groundup.embed.losses import info_nce
-from groundup.embed.pairs import load_pairs
+from groundup.embed.pairs import distinct, load_pairs
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json, write_json
 from groundup.lab.loop import LoopConfig, Step, fit
@@ -186,7 +186,7 @@ def train(
     torch.manual_seed(config.seed)  # adapters begin alike in every process
     if config.lora:
         add_lora(encoder, config.lora)
-    pairs = load_pairs(Path(config.pairs))
+    pairs = distinct(load_pairs(Path(config.pairs)))
     texts = read_json(Path(config.texts)) if config.texts else [d for _, d in pairs]
     objective = Contrast(pairs, encoder, config, texts)
     _start_group()

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from groundup.embed.adapter_files import ADAPTER_FILE, has_adapters, load_adapters, save_adapters
+from groundup.embed.backbone import is_pooler, read_backbone
 from groundup.embed.directory import Pooling, read_pooling, write_pooling
 from groundup.embed.end_token import with_end_token
 from groundup.embed.pooling import last_token_pool, mean_pool
@@ -92,7 +92,7 @@ class SentenceEncoder(nn.Module):
         DistributedDataParallel waits for a gradient of every parameter that asks for one.
         """
         for name, parameter in self.backbone.named_parameters():
-            if ".pooler." in f".{name}":
+            if is_pooler(name):
                 parameter.requires_grad_(False)
 
     def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class SentenceEncoder(nn.Module):
             )
         return tokens
 
-    def save(self, directory: Path, merge: bool = False) -> None:
+    def save(self, directory: Path | str, merge: bool = False) -> None:
         """Write backbone, tokenizer and pooling into one directory, atomically.
 
         ``SentenceTransformer(directory)`` gives the same vectors, for NeoBERT with
@@ -200,6 +200,7 @@ class SentenceEncoder(nn.Module):
         Raises:
             UserError: what would be written could not be read again as it is here.
         """
+        directory = Path(directory)
         with atomic_directory(directory) as temporary:
             backbone: Any = self.backbone
             if has_adapters(backbone) and not merge:
@@ -228,23 +229,20 @@ class SentenceEncoder(nn.Module):
                 )
 
     @classmethod
-    def load(cls, directory: Path) -> "SentenceEncoder":
+    def load(cls, directory: Path | str) -> "SentenceEncoder":
         """Read what :meth:`save` wrote, or a directory of sentence-transformers of the same form.
 
         Raises:
             UserError: the directory is not there, is not whole, or is an encoder whose vectors
                 this library does not compute.
         """
-        folder, pooling = read_pooling(directory)
-        register()
+        folder, pooling = read_pooling(Path(directory))
+        adapted = (folder / ADAPTER_FILE).exists()
+        backbone = load_adapters(folder) if adapted else read_backbone(folder)
         try:
-            if (folder / ADAPTER_FILE).exists():
-                backbone = load_adapters(folder)
-            else:
-                backbone = AutoModel.from_pretrained(folder)
             tokenizer = AutoTokenizer.from_pretrained(folder)
             return cls(backbone, tokenizer, pooling.kind, pooling.token_weights, pooling.max_length)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{directory} is not a whole sentence encoder: {error}") from error
 
 

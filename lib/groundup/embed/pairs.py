@@ -1,5 +1,6 @@
-"""Pairs of texts that belong together: read them, and make more of them."""
+"""Pairs of texts that belong together: read them, keep each once, and make more of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,14 @@ def load_pairs(path: Path) -> list[tuple[str, str]]:
         return [(str(query), str(document)) for query, document in read_json(path)]
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} is no JSON list of [query, document] pairs") from error
+
+
+def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each pair once. Pairs that share one text alone are different pairs, and are kept."""
+    kept: dict[tuple[str, str], tuple[str, str]] = {}
+    for query, document in pairs:
+        kept.setdefault((query.casefold(), document.casefold()), (query, document))
+    return list(kept.values())
 
 
 SHORTEST_PASSAGE, LONGEST_PASSAGE = 8, 24
