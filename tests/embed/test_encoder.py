@@ -130,6 +130,7 @@ def test_one_string_is_one_vector(kind, request):
         (["a", None], "text 1 is None"),
         ([["a"]], r"text 0 is \['a'\]"),
         (b"abc", "got b'abc'"),
+        ("half \ud83d", "text 0 holds half a character at 5"),
         ({"text": "a"}, "got {'text': 'a'}"),
         ({"a"}, "got {'a'}"),
         (3, "got 3"),

@@ -145,7 +145,7 @@ class SentenceEncoder(nn.Module):
         Raises:
             ValueError: something among the texts is not a string, or a number is out of range.
         """
-        rows = [texts] if isinstance(texts, str) else _strings(texts)
+        rows = _strings([texts] if isinstance(texts, str) else texts)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1: got {batch_size}")
         length = self.max_length if max_length is None else self._length(max_length)
@@ -266,6 +266,12 @@ def _strings(texts: Iterable[str]) -> list[str]:
     for i, text in enumerate(rows):
         if not isinstance(text, str):
             raise ValueError(f"texts must be strings: text {i} is {shortened(text)}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"texts must be whole: text {i} holds half a character at {error.start}"
+            ) from error
     return rows
 
 
