@@ -1,13 +1,16 @@
-"""What tests of several folders share: a script run in several processes that form a group."""
+"""What tests of several folders share: scripts run in a group of processes, or without groundup."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 # Before torch is imported: for models this small a second thread waits more than it works.
@@ -55,3 +58,47 @@ def run_ranks() -> Callable[..., None]:
             assert process.returncode == 0, f"process {rank} of {processes}:\n{output}"
 
     return run
+
+
+@pytest.fixture(scope="session")
+def read_elsewhere(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., dict[str, np.ndarray]]:
+    """What sentence-transformers and mteb make of saved directories where groundup is not there.
+
+    The function takes directories by name, texts to encode, and (query, document) pairs to rank; it
+    returns the vectors (N, D), the tokens read, and nDCG@10 and recall@10 of each.
+    """
+    script = Path(__file__).parent / "embed" / "read_elsewhere.py"
+
+    def read(
+        directories: dict[str, Path], texts: list[str], pairs: list[tuple[str, str]]
+    ) -> dict[str, np.ndarray]:
+        folder = tmp_path_factory.mktemp("elsewhere")
+        content = {
+            "directories": {name: str(path) for name, path in directories.items()},
+            "texts": texts,
+            "queries": [query for query, _ in pairs],
+            "documents": [document for _, document in pairs],
+        }
+        (folder / "input.json").write_text(json.dumps(content), "utf-8")
+        site = sysconfig.get_paths()["purelib"]
+        names = [str(script), site, str(folder / "input.json"), str(folder / "output.npz")]
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", *names],
+            cwd=folder,
+            env={
+                "PATH": "",
+                "HF_HOME": str(folder / "hf"),
+                "HF_HUB_OFFLINE": "1",
+                "OMP_NUM_THREADS": "1",
+                "CUDA_VISIBLE_DEVICES": "",
+            },
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+        return dict(np.load(folder / "output.npz"))
+
+    return read

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from groundup.course import stages
@@ -41,7 +43,10 @@ PLAN = replace(
 
 @pytest.mark.slow
 def test_the_whole_tour_stopped_and_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    read_elsewhere: Callable[..., dict[str, np.ndarray]],
 ) -> None:
     monkeypatch.setenv("GROUNDUP_RUNS", str(tmp_path / "runs"))
 
@@ -90,6 +95,16 @@ def test_the_whole_tour_stopped_and_resumed(
     assert losses == [("bag", 3), ("masked", 3), ("strong", 3), ("weak", 3)]
     with pytest.raises(UserError, match="no unfinished tour"):
         run_tour(PLAN, resume=True)
+
+    # Each stage's directory scores the same where groundup is not installed.
+    names = ["masked", "weak", "strong", "bag-start", "bag"]
+    pairs = tour.splits.test.strong_pairs()
+    found = read_elsewhere({name: run / name for name in names}, [], pairs)
+    ours = {**tour.results, "bag-start": tour.results["bag"]["untrained"]}
+    for name in names:
+        assert found[f"{name}/max_length"] == PLAN.evaluation_length
+        scores = [ours[name]["ndcg_at_10"], ours[name]["recall_at_10"]]
+        np.testing.assert_allclose(found[f"{name}/scores"], scores, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

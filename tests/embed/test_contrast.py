@@ -1,5 +1,6 @@
 """The contrastive objective, its batches, LoRA through PEFT, and the configuration file."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
+from transformers import BertConfig, BertModel
 
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.contrast import (
     Contrast,
     ContrastConfig,
-    cloze,
     gradient_error,
     load_config,
     main,
@@ -20,6 +22,7 @@ from groundup.embed.contrast import (
     train,
 )
 from groundup.embed.encoder import SentenceEncoder
+from groundup.embed.pairs import cloze
 from groundup.lab.errors import UserError, WorkError
 from groundup.lab.files import write_json
 from groundup.lab.loop import LoopConfig, fit
@@ -173,23 +176,6 @@ def test_train_also_names_more_parameters(encoder):
     assert not encoder.token_weights.requires_grad
 
 
-@pytest.mark.parametrize("targets", [("q_proj",), ("wo", "attention_norm")])
-def test_after_a_failure_the_encoder_is_as_it_was(encoder, pairs, targets):
-    """No name matches; or PEFT meets a module that it can't adapt, with some adapted before."""
-    encoder.token_weights.requires_grad_(False)
-    texts = [query for query, _ in pairs]
-    before = {name: (p.requires_grad, p) for name, p in encoder.named_parameters()}
-    vectors = encoder.encode(texts)
-    with pytest.raises(UserError, match=targets[-1]):
-        add_lora(encoder, LoraSettings(targets=targets))
-    after = dict(encoder.named_parameters())
-    assert list(after) == list(before)
-    for name, (trained, parameter) in before.items():
-        assert after[name] is parameter
-        assert parameter.requires_grad is trained
-    np.testing.assert_array_equal(encoder.encode(texts), vectors)
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -223,9 +209,129 @@ def test_a_run_that_diverges_saves_nothing(encoder, pairs, config, tmp_path):
     assert not (tmp_path / "end.json").exists()
 
 
-def test_wrong_targets_are_named(encoder):
-    with pytest.raises(UserError, match="q_proj"):
-        add_lora(encoder, LoraSettings(targets=("q_proj",)))
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"targets": ("q_proj",)}, r"targets: 'q_proj' fits no linear.*There are encoder, qkv"),
+        ({"targets": ("qkv", "w_o")}, r"targets: 'w_o' fits no linear.*Did you mean wo"),
+        ({"targets": ("qkv", "layer_norm")}, "'layer_norm' fits layer_norm, a RMSNorm"),
+        ({"targets": ("qkv", "transformer_encoder")}, "a ModuleList"),
+        ({"targets": ("kv",)}, "'kv' fits no linear"),
+        ({"targets": ("qkv",), "ranks": {"wo": 4}}, "ranks: 'wo' fits no module that gets an ad"),
+        ({"alphas": {"w13": 4}}, "alphas: 'w13' fits no module.*Did you mean w3"),
+        ({"train_also": ("token_weight_",)}, "begins with 'token_weight_'.*token_weights"),
+    ],
+)
+def test_names_that_fit_nothing_are_refused_and_nothing_changes(encoder, fields, message):
+    before = {name: (id(p), p.requires_grad) for name, p in encoder.named_parameters()}
+    with pytest.raises(UserError, match=message):
+        add_lora(encoder, LoraSettings(**fields))
+    after = {name: (id(p), p.requires_grad) for name, p in encoder.named_parameters()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"targets": "qkv"}, r'targets must be a list of names.*"qkv"; for one name write'),
+        ({"targets": ()}, r"targets must name modules.*got \(\)"),
+        ({"targets": ("all-linear",)}, 'or be the string "all-linear" itself'),
+        ({"targets": (1,)}, r"list of names.*got \(1,\)"),
+        ({"train_also": "token_weights"}, "train_also must be a list of names: got the string"),
+        ({"rank": 0}, "rank must be at least 1: got 0"),
+        ({"alpha": -1}, "alpha must be.*got -1"),
+        ({"ranks": {"qkv": 1.5}}, r"ranks\['qkv'\] must be.*got 1.5"),
+        ({"alphas": {"qkv": True}}, r"alphas\['qkv'\] must be.*got True"),
+    ],
+)
+def test_settings_of_another_form_are_refused(fields, message, config, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        LoraSettings(**fields)
+    content = {"model": "m", "pairs": "p", "output": "o", "loop": {"steps": 1}, "lora": fields}
+    write_json(tmp_path / "c.json", content)
+    with pytest.raises(UserError, match=r"c\.json: "):
+        load_config(tmp_path / "c.json")
+
+
+@pytest.fixture
+def bert(tokenizer) -> SentenceEncoder:
+    shape = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2}
+    config = BertConfig(vocab_size=len(tokenizer), intermediate_size=32, **shape)
+    return SentenceEncoder(BertModel(config), tokenizer)
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(rank=2, targets="all-linear")])
+@pytest.mark.parametrize("kind", ["encoder", "causal", "bert"])
+def test_every_trained_parameter_has_a_gradient(kind, lora, request, pairs, config):
+    """DistributedDataParallel stops at one that has none."""
+    encoder = request.getfixturevalue(kind)
+    if lora:
+        add_lora(encoder, lora)
+    objective = Contrast(pairs, encoder, config)
+    objective.loss(encoder, objective.batch(0, 0, 1)).backward()
+    assert not [n for n, p in encoder.named_parameters() if p.requires_grad and p.grad is None]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "causal", "bert"])
+def test_all_linear_is_what_peft_means(kind, request):
+    encoder = request.getfixturevalue(kind)
+    theirs = get_peft_model(
+        copy.deepcopy(encoder.backbone), LoraConfig(r=2, target_modules="all-linear")
+    )
+    add_lora(encoder, LoraSettings(rank=2, targets="all-linear", train_also=()))
+
+    def adapters(model):
+        return {name for name, _ in model.named_parameters() if "lora_" in name}
+
+    assert adapters(encoder.backbone) == adapters(theirs)
+    assert len(adapters(theirs)) > 8
+
+
+def test_adapters_are_put_on_once_and_merged_once(encoder):
+    with pytest.raises(UserError, match="no adapters to merge"):
+        merge_lora(encoder)
+    add_lora(encoder, LoraSettings(rank=2))
+    with pytest.raises(UserError, match=r"has adapters already.*merge_lora"):
+        add_lora(encoder, LoraSettings(rank=2))
+    merge_lora(encoder)
+    with pytest.raises(UserError, match="no adapters to merge"):
+        merge_lora(encoder)
+    add_lora(encoder, LoraSettings(rank=2))
+
+
+def test_train_also_takes_names_without_adapters(encoder):
+    also = ("backbone.layer_norm", "backbone.transformer_encoder.0.wo")
+    add_lora(encoder, LoraSettings(rank=2, targets=("qkv",), train_also=also))
+    trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
+    plain = {name for name in trained if "lora_" not in name}
+    prefix = "backbone.base_model.model."
+    assert plain == {f"{prefix}layer_norm.weight", f"{prefix}transformer_encoder.0.wo.weight"}
+
+
+def test_a_plain_mean_has_no_token_weights_to_train(neobert, tokenizer):
+    encoder = SentenceEncoder(neobert, tokenizer)
+    with pytest.raises(UserError, match="begins with 'token_weights'"):
+        add_lora(encoder, LoraSettings(train_also=("token_weights",)))
+    add_lora(encoder, LoraSettings(rank=2))
+    assert all("lora_" in name for name, p in encoder.named_parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_train_merges_or_saves_adapters(encoder, pairs, config, merge, tmp_path):
+    encoder.save(tmp_path / "start")
+    write_json(tmp_path / "pairs.json", [*pairs, *pairs])  # a copy of each shares no batch with it
+    places = {k: str(tmp_path / v) for k, v in (("model", "start"), ("output", "end"))}
+    places["pairs"] = str(tmp_path / "pairs.json")
+    result = train(replace(config, lora=LoraSettings(rank=2), merge=merge, **places))
+    assert (tmp_path / "end" / "adapter_config.json").exists() != merge
+    assert (tmp_path / "end" / "model.safetensors").exists() == merge
+    saved = SentenceEncoder.load(tmp_path / "end")
+    assert np.abs(saved.encode(["open the file"]) - encoder.encode(["open the file"])).max() > 1e-3
+    assert result["trained"] < sum(p.numel() for p in encoder.parameters())
+    if not merge:  # trained further, and merged in the end
+        more = places | {"model": places["output"], "output": str(tmp_path / "more")}
+        train(replace(config, **more))
+        assert (tmp_path / "more" / "model.safetensors").exists()
 
 
 def test_train_saves_what_it_trained(encoder, pairs, config, tmp_path):
@@ -308,8 +414,12 @@ def test_the_command_ends_in_a_line_without_a_network(
 
 
 def test_the_configuration_survives_its_file(config, tmp_path):
-    lora = LoraSettings(rank=3, targets=("x",))
-    for wanted in (config, replace(config, lora=lora), replace(config, columns=("a", "b"))):
+    for wanted in (
+        config,
+        replace(config, columns=("a", "b")),
+        replace(config, lora=LoraSettings(rank=3, targets=("x",)), merge=False),
+        replace(config, lora=LoraSettings(targets="all-linear", train_also=("a",))),
+    ):
         save_config(wanted, tmp_path / "c.json")
         assert load_config(tmp_path / "c.json") == wanted
         marked = b"\xef\xbb\xbf" + (tmp_path / "c.json").read_bytes().replace(b"\n", b"\r\n")

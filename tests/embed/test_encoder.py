@@ -1,5 +1,6 @@
 """The encoder: what it returns, what it keeps, and texts that end with the end token."""
 
+import copy
 import math
 import os
 import stat
@@ -8,6 +9,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from tokenizers import processors
+from transformers import (
+    LlamaConfig,
+    LlamaModel,
+    LlamaTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from groundup.embed.encoder import SentenceEncoder, inverse_document_frequency
 from groundup.lab.errors import UserError
@@ -49,19 +59,121 @@ def test_last_pooling_is_the_hidden_state_of_the_end_token(causal):
         torch.testing.assert_close(received, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("max_length", [3, 8, 30])
-def test_every_text_of_a_causal_model_ends_with_the_end_token(causal, max_length, monkeypatch):
-    plain = type(causal.tokenizer).__call__
+def without_end(tokenizer, kind: str) -> PreTrainedTokenizerBase:
+    """A tokenizer that puts no end token: a plain one, or of Llama's class, which begins texts."""
+    vocabulary = {**tokenizer.get_vocab(), "<s>": len(tokenizer), "</s>": len(tokenizer) + 1}
+    if kind == "llama":
+        return LlamaTokenizer(vocab=vocabulary, merges=[], add_bos_token=True, pad_token="[PAD]")
+    backend = copy.deepcopy(tokenizer.backend_tokenizer)
+    backend.post_processor = processors.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="[SEP]", pad_token="[PAD]", padding_side="left"
+    )
 
-    def without_specials(self, *args, **kwargs):  # as Llama's tokenizer: nothing is put at the end
-        return plain(self, *args, **kwargs, add_special_tokens=False)
 
-    monkeypatch.setattr(type(causal.tokenizer), "__call__", without_specials)
-    batch = causal.tokenize(TEXTS, max_length)
-    lengths = batch["attention_mask"].sum(1)
-    last = batch["input_ids"][torch.arange(len(TEXTS)), lengths - 1]
-    assert last.tolist() == [causal.tokenizer.sep_token_id] * len(TEXTS)
-    assert batch["input_ids"].shape[1] <= max_length
+def llama(tokenizer: PreTrainedTokenizerBase) -> LlamaModel:
+    torch.manual_seed(0)
+    return LlamaModel(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=64,
+            initializer_range=0.2,
+        )
+    ).eval()
+
+
+@pytest.mark.parametrize("kind", ["plain", "llama"])
+def test_every_text_of_a_causal_model_ends_with_the_end_token(tokenizer, kind, tmp_path):
+    bare = without_end(tokenizer, kind)
+    assert bare("open")["input_ids"][-1] != bare.eos_token_id
+    model = SentenceEncoder(llama(bare), bare, "last")
+    for max_length in (3, 8, 30):
+        batch = model.tokenize(TEXTS, max_length)
+        lengths = batch["attention_mask"].sum(1)
+        last = batch["input_ids"][torch.arange(len(TEXTS)), lengths - 1]
+        assert last.tolist() == [bare.eos_token_id] * len(TEXTS)
+        assert batch["input_ids"].shape[1] <= max_length
+        for text, row, length in zip(TEXTS, batch["input_ids"], lengths, strict=True):
+            assert row[: length - 1].tolist() == bare(text)["input_ids"][: max_length - 1]
+    assert bare("open")["input_ids"][-1] != bare.eos_token_id  # what was given is as it was
+    model.save(tmp_path / "model")
+    again = SentenceEncoder.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode(TEXTS), model.encode(TEXTS))
+
+
+def test_last_pooling_without_an_end_token_is_refused(tokenizer):
+    bare = without_end(tokenizer, "plain")
+    bare.eos_token = None
+    with pytest.raises(ValueError, match="needs a tokenizer with an end or separator token"):
+        SentenceEncoder(llama(bare), bare, "last")
+
+
+@pytest.mark.parametrize("kind", ["encoder", "causal"])
+def test_one_string_is_one_vector(kind, request):
+    model: SentenceEncoder = request.getfixturevalue(kind)
+    both = model.encode(TEXTS[:2])
+    one = model.encode(TEXTS[0])
+    assert one.shape == (16,)
+    np.testing.assert_allclose(one, both[0], rtol=0, atol=1e-6)
+    assert model.encode([]).shape == (0, 16)
+    assert model.encode(text for text in TEXTS).shape == (4, 16)
+    np.testing.assert_array_equal(model.encode(np.array(TEXTS)), model.encode(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["a", None], "text 1 is None"),
+        ([["a"]], r"text 0 is \['a'\]"),
+        (b"abc", "got b'abc'"),
+        ("half \ud83d", "text 0 holds half a character at 5"),
+        ({"text": "a"}, "got {'text': 'a'}"),
+        ({"a"}, "got {'a'}"),
+        (3, "got 3"),
+        (None, "got None"),
+    ],
+)
+def test_what_is_not_text_is_refused(encoder, texts, message):
+    with pytest.raises(ValueError, match=message):
+        encoder.encode(texts)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_length": 65}, "max_length must be 3 to 64 tokens.*got 65"),
+        ({"max_length": 2}, "max_length must be 3 to 64 tokens.*got 2"),
+        ({"batch_size": 0}, "batch_size must be at least 1: got 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(encoder, options, message):
+    with pytest.raises(ValueError, match=message):
+        encoder.encode(TEXTS, **options)
+
+
+def test_the_encoders_length_is_the_default(neobert, tokenizer, tmp_path):
+    short = SentenceEncoder(neobert, tokenizer, max_length=5)
+    whole = SentenceEncoder(neobert, tokenizer)
+    assert (short.max_length, whole.max_length) == (5, 64)
+    np.testing.assert_array_equal(short.encode(TEXTS), whole.encode(TEXTS, max_length=5))
+    assert np.abs(short.encode(TEXTS) - whole.encode(TEXTS)).max() > 1e-3
+    short.save(tmp_path / "model")
+    again = SentenceEncoder.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode(TEXTS), short.encode(TEXTS))
+    with pytest.raises(ValueError, match=r"3 to 64 tokens.*got 65"):
+        SentenceEncoder(neobert, tokenizer, max_length=65)
+
+
+def test_an_error_leaves_the_mode(encoder, monkeypatch):
+    monkeypatch.setattr(encoder, "tokenize", lambda *_: 1 / 0)
+    encoder.train()
+    with pytest.raises(ZeroDivisionError):
+        encoder.encode(TEXTS)
+    assert encoder.training
 
 
 def test_encode_leaves_the_mode_and_reports(encoder):
@@ -105,12 +217,24 @@ def test_saved_and_loaded_is_the_same(kind, request, tmp_path):
     assert mode == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
 
 
-def test_what_is_no_encoder_is_named(encoder, tmp_path):
-    with pytest.raises(UserError, match=r"holds no sentence encoder \(pooling.json"):
+def test_what_is_not_an_encoder_is_named(encoder, tmp_path):
+    with pytest.raises(UserError, match=r"holds no sentence encoder \(modules.json"):
         SentenceEncoder.load(tmp_path)
     encoder.save(tmp_path / "model")
-    (tmp_path / "model" / "token_weights.safetensors").write_bytes(b"half")
-    with pytest.raises(UserError, match="not a whole sentence encoder"):
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match="can't be read"):
+        SentenceEncoder.load(tmp_path / "model")
+    (tmp_path / "model" / "1_WordWeights" / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"1_WordWeights/config\.json is missing or is not"):
+        SentenceEncoder.load(tmp_path / "model")
+
+
+def test_missing_weights_are_not_filled_with_random_ones(encoder, tmp_path):
+    encoder.save(tmp_path / "model")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    del weights["layer_norm.weight"]
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"lacks weights: layer_norm\.weight"):
         SentenceEncoder.load(tmp_path / "model")
 
 
@@ -121,6 +245,8 @@ def test_wrong_poolings_are_refused(neobert, tokenizer):
         SentenceEncoder(neobert, tokenizer, "weighted")
     with pytest.raises(ValueError, match="weighted"):
         SentenceEncoder(neobert, tokenizer, "mean", torch.ones(3))
+    with pytest.raises(ValueError, match=r"V at least 320.*got \(3,\)"):
+        SentenceEncoder(neobert, tokenizer, "weighted", torch.ones(3))
 
 
 def test_inverse_document_frequency_counts_texts_not_occurrences(tokenizer):

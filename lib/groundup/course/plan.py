@@ -46,7 +46,7 @@ class Plan:
         strong: contrastive training on strong pairs, LoRA.
         bag: the strong pairs for a model without layers, in the time of both.
         masked_lengths: the shortest text it takes, and where a longer one is cut, in tokens.
-        evaluation_length: tokens read of each text in evaluation.
+        evaluation_length: tokens that the saved encoders read of each text.
         processes: in the contrastive stages.
     """
 

@@ -114,7 +114,7 @@ def _evaluated(tour: Tour, bar: Bar, name: str, result: Results) -> Results:
     """Add a saved encoder's retrieval scores to a stage's result."""
     bar.update(0.95, "evaluation")
     encoder = SentenceEncoder.load(tour.path(name))
-    return result | _scores(evaluate(encoder, _task(tour), tour.plan.evaluation_length))
+    return result | _scores(evaluate(encoder, _task(tour)))
 
 
 def _tokenizer(tour: Tour) -> Any:
@@ -128,7 +128,8 @@ def _as_sentence_encoder(tour: Tour, backbone: NeoBERTModel) -> SentenceEncoder:
     tokenizer = _tokenizer(tour)
     texts = [text for entry in tour.splits.train.entries for text in (entry.summary, entry.body)]
     weights = inverse_document_frequency(tokenizer, texts, len(tokenizer))
-    return SentenceEncoder(backbone, tokenizer, "weighted", weights)
+    length = tour.plan.evaluation_length
+    return SentenceEncoder(backbone, tokenizer, "weighted", weights, length)
 
 
 def fresh_encoder(tour: Tour, name: str, layers: int | None = None) -> None:

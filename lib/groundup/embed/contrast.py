@@ -17,11 +17,13 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from groundup.embed.adapter_files import has_adapters
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
+from groundup.embed.batches import PairBatches
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather, offset
 from groundup.embed.losses import info_nce
-from groundup.embed.pairs import SHORTEST_PASSAGE, cloze, distinct, load_pairs
+from groundup.embed.pairs import distinct, load_pairs
 from groundup.lab.errors import GroundUpError, UserError
 from groundup.lab.files import write_json
 from groundup.lab.fingerprint import digest
@@ -54,8 +56,11 @@ class ContrastConfig:
         texts: texts for ``cloze``, as :func:`groundup.lab.texts.read_documents` takes them. None:
             the documents of the pairs.
         cloze: share of the pairs that are replaced by a passage of a text and the rest of that
-            text (the inverse cloze task, Lee et al., 2019, arXiv 1906.00300).
+            text (the inverse cloze task, Lee et al., 2019, arXiv 1906.00300). Fewer are where the
+            batch has used up the texts: no text is in a batch twice.
         lora: adapters on a frozen encoder. None: every weight is trained.
+        merge: add the adapters to the weights before saving. Otherwise they are saved as PEFT's
+            adapters, which need the directory ``model``.
         seed: of the batches.
 
     Raises:
@@ -76,6 +81,7 @@ class ContrastConfig:
     texts: str | None = None
     cloze: float = 0.0
     lora: LoraSettings | None = None
+    merge: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,8 +99,11 @@ class ContrastConfig:
 class Contrast:
     """The objective: each query finds its document among the batch's, and the other way round.
 
+    No two pairs of a batch, over all processes, share a text: the second would be a false negative
+    of the first.
+
     Attributes:
-        pairs: (query, document) texts, no two alike.
+        pairs: (query, document) texts.
         texts: what ``config.cloze`` takes its passages from.
         encoder: its tokenizer cuts the texts.
         config: batch size, lengths, temperature.
@@ -109,29 +118,17 @@ class Contrast:
     coupled: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
-        if len(self.pairs) < self.config.batch_size:
-            raise UserError(
-                f"{len(self.pairs)} pairs do not fill a batch of {self.config.batch_size}: "
-                "lower batch_size or bring more pairs"
-            )
         for side, name in enumerate(("queries", "documents")):
             list(check_texts((pair[side] for pair in self.pairs), name))
-        self.texts = [t for t in check_texts(self.texts) if len(t.split()) >= 2 * SHORTEST_PASSAGE]
-        if self.config.cloze and not self.texts:
-            raise UserError("no text is long enough for cloze: set cloze to 0 or bring others")
+        texts = list(check_texts(self.texts))
+        config = self.config
+        self._batches = PairBatches(
+            self.pairs, texts, config.batch_size, config.neighbours, config.cloze, config.seed
+        )
 
     def rows(self, index: int) -> np.ndarray:
         """The pairs of global batch ``index``, a seeded function of the position."""
-        size = self.config.batch_size
-        near = int(size * self.config.neighbours)
-        epoch, position = divmod(index, len(self.pairs) // size)
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pairs))
-        spread = order[position * size : (position + 1) * size - near]
-        if not near:
-            return spread
-        start = int(np.random.default_rng([self.config.seed, 1, index]).integers(len(self.pairs)))
-        run = np.roll(np.arange(len(self.pairs)), -start)
-        return np.concatenate([spread, run[~np.isin(run, spread)][:near]])
+        return np.array(self._batches.rows(index))
 
     def batch(self, index: int, rank: int, processes: int) -> tuple[dict[str, Tensor], ...]:
         """This process's share of batch ``index``: tokenized queries and documents.
@@ -143,13 +140,7 @@ class Contrast:
             raise UserError(
                 f"{processes} processes cannot share a batch of {self.config.batch_size} equally"
             )
-        rng = np.random.default_rng([self.config.seed, 2, index])
-        pairs = [
-            cloze(self.texts[int(rng.integers(len(self.texts)))], rng)
-            if rng.random() < self.config.cloze
-            else self.pairs[i]
-            for i in self.rows(index)
-        ]
+        pairs = self._batches.batch(index)
         share = len(pairs) // processes
         queries, documents = zip(*pairs[rank * share : (rank + 1) * share], strict=True)
         return (
@@ -164,7 +155,7 @@ class Contrast:
             **{name: getattr(self.config, name) for name in names},
             "temperature": self.config.temperature,
             "pairs": len(self.pairs),
-            "content": digest([self.pairs, self.texts if self.config.cloze else []]),
+            "content": digest([self.pairs, self._batches.texts if self.config.cloze else []]),
         }
 
     def count(self, batch: tuple[dict[str, Tensor], ...]) -> int:
@@ -197,11 +188,12 @@ def gradient_error(encoder: SentenceEncoder, objective: Contrast, rows: int = 64
     many = _grouped()
     processes = torch.distributed.get_world_size() if many else 1
     rows = min(rows, objective.config.batch_size) // processes * processes
-    small = copy.copy(objective)
-    small.pairs = [objective.pairs[i] for i in objective.rows(0)[:rows]]
-    small.config = replace(objective.config, batch_size=rows, neighbours=0.0)
-    alone = copy.copy(small)
-    alone.collect = lambda own: own
+    small = replace(
+        objective,
+        pairs=[objective.pairs[i] for i in objective.rows(0)[:rows]],
+        config=replace(objective.config, batch_size=rows, neighbours=0.0),
+    )
+    alone = replace(small, collect=lambda own: own)
 
     def gradient(objective: Contrast, rank: int, processes: int, distributed: bool) -> Tensor:
         device = PartialState().device if many else next(encoder.parameters()).device
@@ -258,7 +250,7 @@ def train(
 
     trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
     steps = fit(encoder, objective, config.loop, note)
-    if config.lora:
+    if config.merge and has_adapters(encoder.backbone):
         merge_lora(encoder)
     result = {
         "gradient_error": gradient,

@@ -101,13 +101,15 @@ def bm25(task: RetrievalTask) -> RetrievalResult:
     return score_matrix(np.stack(rows).astype(np.float32))
 
 
-def evaluate(encoder: SentenceEncoder, task: RetrievalTask, max_length: int) -> RetrievalResult:
+def evaluate(
+    encoder: SentenceEncoder, task: RetrievalTask, max_length: int | None = None
+) -> RetrievalResult:
     """Run a task through mteb.
 
     Args:
         encoder: what is evaluated.
         task: queries and documents.
-        max_length: tokens read of each text.
+        max_length: tokens read of each text. None: the encoder's own number.
 
     Returns:
         mteb's nDCG@10 and recall@10, with the nDCG@10 of each query from the same vectors.
@@ -163,7 +165,7 @@ def paired_bootstrap(
 class _MtebEncoder:
     """A :class:`SentenceEncoder` in the shape mteb expects; each text is encoded once."""
 
-    def __init__(self, encoder: SentenceEncoder, max_length: int) -> None:
+    def __init__(self, encoder: SentenceEncoder, max_length: int | None) -> None:
         from mteb.models import ModelMeta
 
         self.mteb_model_meta = ModelMeta.create_empty(

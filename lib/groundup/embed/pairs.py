@@ -10,17 +10,11 @@ __all__ = ["LONGEST_PASSAGE", "SHORTEST_PASSAGE", "cloze", "distinct", "load_pai
 
 
 def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs whose query and document are both new: two copies of one document in a batch would be
-    each other's negatives."""
-    seen: tuple[set[str], set[str]] = (set(), set())
-    kept = []
+    """Each pair once. Pairs that share one text alone are different pairs, and are kept."""
+    kept: dict[tuple[str, str], tuple[str, str]] = {}
     for query, document in pairs:
-        keys = query.casefold(), document.casefold()
-        if keys[0] not in seen[0] and keys[1] not in seen[1]:
-            kept.append((query, document))
-            seen[0].add(keys[0])
-            seen[1].add(keys[1])
-    return kept
+        kept.setdefault((query.casefold(), document.casefold()), (query, document))
+    return list(kept.values())
 
 
 SHORTEST_PASSAGE, LONGEST_PASSAGE = 8, 24

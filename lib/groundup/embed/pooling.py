@@ -13,14 +13,17 @@ def mean_pool(hidden: Tensor, mask: Tensor, weights: Tensor | None = None) -> Te
         weights: (B, T) how much each token counts. None: all alike.
 
     Returns:
-        (B, D). A text without a real token becomes zeros.
+        (B, D), of the dtype of ``hidden``; half precision is summed in float32. A text without a
+        real token becomes zeros. Weights that sum to less than 1e-9, as learned ones can, divide
+        by 1e-9: the length of such a vector means nothing, its direction is that of the sum.
+        sentence-transformers does the same.
     """
-    share = mask.bool().to(hidden.dtype)
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    share = mask.bool().to(wide)
     if weights is not None:
-        share = share * weights.to(hidden.dtype)
-    total = share.sum(1, keepdim=True)
-    share = share / torch.where(total == 0, 1, total)
-    return (share.unsqueeze(1) @ hidden).squeeze(1)
+        share = share * weights.to(wide)
+    total = share.sum(1, keepdim=True).clamp(min=1e-9)
+    return ((share.unsqueeze(1) @ hidden.to(wide)).squeeze(1) / total).to(hidden.dtype)
 
 
 def last_token_pool(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -46,10 +46,16 @@ class Index:
         cls,
         encoder: SentenceEncoder,
         entries: Sequence[Entry],
-        max_length: int = 64,
+        max_length: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> "Index":
         """Encode entries by name and summary: what a question resembles most.
+
+        Args:
+            encoder: of the entries and, later, of the questions.
+            entries: what is searched.
+            max_length: tokens read of each. None: the encoder's own number.
+            progress: called with (texts done, all).
 
         Raises:
             UserError: there is nothing to index.
@@ -57,9 +63,10 @@ class Index:
         if not entries:
             raise UserError("nothing to search in: the corpus is empty")
         texts = [f"{entry.name} {entry.summary}" for entry in entries]
-        vectors = encoder.encode(texts, max_length, progress=progress)
+        length = encoder.max_length if max_length is None else max_length
+        vectors = encoder.encode(texts, length, progress=progress)
         names, summaries = [e.name for e in entries], [e.summary for e in entries]
-        return cls(names, summaries, vectors, max_length)
+        return cls(names, summaries, vectors, length)
 
     def search(self, encoder: SentenceEncoder, question: str, top: int = 5) -> list[Hit]:
         """The nearest entries, best first.

@@ -32,7 +32,8 @@ class NeoBERTConfig(PreTrainedConfig):
             two, so its hidden width is :attr:`swiglu_size` = int(2/3 of this), rounded up to a
             multiple of 8.
         norm_eps: of every norm.
-        max_length: the longest sequence accepted, in tokens.
+        max_length: the longest sequence accepted, in tokens. Other tools look for it under the
+            name ``max_position_embeddings``.
         initializer_range: linear maps and embeddings begin uniform in ± this; a classifier begins
             normal with this deviation.
         rope_theta: base of the rotary wavelengths.
@@ -53,6 +54,7 @@ class NeoBERTConfig(PreTrainedConfig):
     """
 
     model_type = "neobert"
+    attribute_map = {"max_position_embeddings": "max_length"}  # noqa: RUF012 (transformers' form)
 
     vocab_size: int = 30522
     hidden_size: int = 768

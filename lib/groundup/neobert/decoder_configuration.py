@@ -7,8 +7,7 @@ class NeoDecoderConfig(NeoBERTConfig):
     """Configuration of :class:`~groundup.neobert.decoder.NeoDecoderModel`.
 
     The defaults are NeoBERT's, see :class:`~groundup.neobert.configuration.NeoBERTConfig`; what
-    means something else in a decoder stands below. ``max_position_embeddings``, the name other
-    tools look for, is ``max_length``.
+    means something else in a decoder is below.
 
     Attributes:
         num_key_value_heads: G, which divides H: so many heads of keys and values, each shared by
@@ -22,7 +21,6 @@ class NeoDecoderConfig(NeoBERTConfig):
     """
 
     model_type = "neodecoder"
-    attribute_map = {"max_position_embeddings": "max_length"}  # noqa: RUF012 (transformers' form)
     keys_to_ignore_at_inference = ["cache", "past_key_values"]  # noqa: RUF012
 
     num_key_value_heads: int | None = None
