@@ -2,12 +2,14 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from groundup import __version__
 from groundup.cli import course, doctor, learn, library
 from groundup.cli.parser import Parser
 from groundup.lab.errors import GroundUpError, UserError
 from groundup.lab.quiet import quiet_libraries
+from groundup.lab.streams import drop, prepare_streams
 
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "pyarrow"), "embed"),
@@ -44,39 +46,62 @@ def main(arguments: list[str] | None = None) -> int:
     # NumPy's matrices here are small: a second BLAS thread costs more than it brings. It has to be
     # said before NumPy is imported, and the user's own setting stands.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    prepare_streams()
     quiet_libraries()
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
+    code = _run(arguments)
     try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop(sys.stdout)
+    except OSError as error:
+        drop(sys.stdout)
+        _complain(f"error: the output can't be written: {error.strerror}")
+        return code or 1
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
+    """The same, with what is printed perhaps not yet written out."""
+    debug = False
+    try:
+        options = build_parser().parse_args(arguments)
+        debug = options.debug
+        if options.command is None:
+            build_parser().print_help()
+            return 0
         return int(options.action(options))
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing half-written was left behind", file=sys.stderr)
+        _complain("\ninterrupted: nothing half-written was left behind")
         return 130
-    except BrokenPipeError:
-        # The reader (`| head`) has left; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (`| head`) has left; nothing more can be said to it
+        drop(sys.stdout)
         return 0
-    except ModuleNotFoundError as error:
+    except SystemExit as exit_:  # of the parser: its help, or a wrong call
+        return int(exit_.code or 0)
+    except Exception as error:
+        if debug:
+            raise
+        text, code = _told(error)
+        _complain(f"error: {text}")
+        return code
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """One line about an error, and the exit code."""
+    if isinstance(error, GroundUpError):
+        return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
-        if options.debug or package not in _EXTRAS:
-            raise
-        print(
-            f"error: this command needs the package {package}: "
-            f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'",
-            file=sys.stderr,
-        )
-        return UserError.exit_code
-    except GroundUpError as error:
-        if options.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if options.debug:
-            raise
+        if package in _EXTRAS:
+            install = f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'"
+            return f"this command needs the package {package}: {install}", UserError.exit_code
+    if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
-        return 1
+        return f"{place}{error.strerror or error}", 1
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{said}. Not expected: groundup --debug before the command shows where", 1
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError):  # the reader of the errors may have left too
+        print(text, file=sys.stderr)

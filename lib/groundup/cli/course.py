@@ -59,9 +59,10 @@ def _chapter(options: argparse.Namespace) -> int:
         raise UserError(
             f"there is no chapter {options.number} yet; chapters: {', '.join(chapters) or 'none'}"
         )
-    command = [sys.executable, str(path)]
+    command = [sys.executable, "-m", "groundup.cli.script", str(path)]
     if options.mine is None:
-        return 1 if subprocess.run(command, check=False).returncode else 0
+        code = subprocess.run(command, check=False).returncode
+        return code if code in (0, 130) else 1
     from groundup.course.mine import reference, supervise
 
     return supervise.run(command, options.mine, reference.of_chapter(path))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from groundup.course.mine.names import SELECTION
+from groundup.course.questions import Question
 from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
 from groundup.lab.records import runs_directory
@@ -173,19 +174,19 @@ class Answer:
     attention: Array
 
 
-def ask(model: Encoder, question: str, arguments: int = 3) -> Answer:
+def ask(model: Encoder, question: Question, arguments: int = 3) -> Answer:
     """Ask one question.
 
     Args:
         model: a digit model.
-        question: such as ``"Max ( 5 3 9 )"``.
+        question: see :func:`groundup.course.questions.read_question`.
         arguments: digits in the questions that it was trained on.
 
     Raises:
         UserError: the question is not one the model can read.
     """
     try:
-        ids = parse(question, arguments)
+        ids = parse(str(question), arguments)
     except ValueError as error:
         raise UserError(str(error)) from error
     logits, cache = model.forward(np.array([ids]))

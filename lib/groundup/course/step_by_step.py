@@ -13,6 +13,7 @@ from rich.text import Text
 
 from groundup.course import bars
 from groundup.course.digits import Recipe
+from groundup.course.questions import read_question
 from groundup.course.terminal import console
 from groundup.course.training import Training
 from groundup.lab.errors import UserError
@@ -93,7 +94,7 @@ def begin(training: Training[Encoder], question: str, recipe: Recipe) -> Callabl
         UserError: the model can't read the question.
     """
     try:
-        ids = np.array([parse(question, recipe.arguments)])
+        ids = np.array([parse(str(read_question(question)), recipe.arguments)])
     except ValueError as error:
         raise UserError(str(error)) from error
     digits = tuple(int(VOCABULARY[i]) for i in ids[0, 2:-2])
