@@ -54,15 +54,13 @@ def add_group(commands: Commands, name: str, about: str) -> Commands:
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1: got {number}")
-    return number
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1: got {text}")
+    return int(text)
 
 
 def port(text: str) -> int:
     """A TCP port."""
-    number = int(text)
-    if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"must lie in 1 to 65535: got {number}")
-    return number
+    if not text.strip().isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535: got {text}")
+    return int(text)

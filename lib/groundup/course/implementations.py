@@ -99,7 +99,10 @@ def load(exercise: Exercise, which: str = "", file: Path | None = None) -> Imple
     path = exercise.solution if which else file or exercise.file
     if not path.is_file():
         where = _shown(path, exercise)
-        raise CheckFailure(f"There is no {where}. Run groundup course build to get it.")
+        reset = (
+            f" Run groundup reset {exercise.id} to get it back." if path == exercise.file else ""
+        )
+        raise CheckFailure(f"There is no {where}.{reset}")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

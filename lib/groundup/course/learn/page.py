@@ -7,6 +7,8 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
+from groundup.course import clone
+from groundup.course.links import linked
 from groundup.course.terminal import console
 
 _COLOURS = {
@@ -20,7 +22,7 @@ _COLOURS = {
 
 def say(text: str = "", style: str = "") -> None:
     """Print a line of prose."""
-    console.print(Text(text, style), soft_wrap=not console.is_terminal)
+    console.print(linked(Text(text, style), clone.root()), soft_wrap=not console.is_terminal)
 
 
 def say_with(command: str, about: str, width: int = 24) -> None:
@@ -34,7 +36,7 @@ def report(section: str) -> None:
     text = Text(section)
     for pattern, style in _COLOURS.items():
         text.highlight_regex(pattern, style)
-    console.print(text, soft_wrap=True)
+    console.print(linked(text, clone.root()), soft_wrap=True)
 
 
 @contextmanager
