@@ -82,7 +82,7 @@ class Terminal:
         self.shown = ""
         self._met = 0
 
-    def wait_for(self, text: str, seconds: float = 60) -> str:
+    def wait_for(self, text: str, seconds: float = 30) -> str:
         """Read until a text is shown after what was waited for before; all that was shown so."""
         deadline = time.monotonic() + seconds
         while (place := self.shown.find(text, self._met)) < 0:
@@ -94,6 +94,10 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Type; ``\\x03`` is Ctrl-C and ``\\x04`` Ctrl-D."""
         os.write(self._file, keys.encode())
+
+    def mode(self) -> list[Any]:
+        """How the terminal treats what is typed."""
+        return termios.tcgetattr(self._file)
 
     def end(self, seconds: float = 60) -> int:
         """Wait until the command ends, and give its exit code."""

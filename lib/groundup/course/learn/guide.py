@@ -35,6 +35,7 @@ def start(edit: bool = False) -> int:
     Raises:
         UserError: outside a clone, or there is no editor.
     """
+    editor = Editor.of_learner() if edit else None
     now = standings(clone.root())
     following = next_up(now)
     if not any(each.begun or each.record.attempts for each in now):
@@ -64,8 +65,8 @@ def start(edit: bool = False) -> int:
         say("All packages that it needs are installed.")
     if which("groundup") is None:
         say("If your shell does not know groundup: source .venv/bin/activate", "dim")
-    if edit:
-        Editor.of_learner().open(exercise.file)
+    if editor is not None and exercise.file.is_file():
+        editor.open(exercise.file)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Single keys of a terminal, without Enter."""
 
 import os
+import re
 import select
 import sys
 import time
@@ -15,6 +16,7 @@ try:
 except ImportError:  # Windows: there are no keys, and watching goes on without
     termios = None  # type: ignore[assignment]
 
+_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?")  # an arrow, a function key, Alt
 END = "\x04"
 """Ctrl-D, and what a terminal that is closed gives."""
 
@@ -34,6 +36,8 @@ class Keyboard:
     def __enter__(self) -> "Keyboard":
         if self.is_there:
             self._before = termios.tcgetattr(sys.stdin)
+            if _in_front():
+                self._listen()
         return self
 
     def __exit__(
@@ -66,16 +70,14 @@ class Keyboard:
     def _listen(self) -> None:
         """Have keys come at once. Again each time: a shell sets its own mode when it takes over."""
         if termios.tcgetattr(sys.stdin)[3] & termios.ICANON:
-            tty.setcbreak(sys.stdin)
+            tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # what was typed meanwhile counts
 
     def _read(self) -> str:
         try:
             pressed = os.read(sys.stdin.fileno(), 1024)
         except OSError:  # the terminal was closed
             return END
-        if pressed.startswith(b"\x1b"):  # an arrow, or another key that sends several bytes
-            return ""
-        return pressed.decode(errors="ignore") if pressed else END
+        return _SEQUENCE.sub("", pressed.decode(errors="ignore")) if pressed else END
 
     def _put_back(self) -> None:
         if self.is_there and self._before and _in_front():

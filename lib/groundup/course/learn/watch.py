@@ -116,17 +116,18 @@ class _Watch:
             say("Every exercise of the course is solved.", "bold green")
             return 0
         say(f"Watching {_what(self.chosen)}. Save, and it is checked. Ctrl-C ends.")
+        self._edit()
         warm(each for each in self.chosen if each is self.current or progress.is_begun(each))
         if len(self.chosen) == 1:
             self._check(self.current)
         else:
             self._offer()
-        self._edit()
-        while True:
+        while self.current is not None:
             for exercise in self.watcher.saved():
                 self._check(exercise)
             if (key := self.keyboard.key(_PAUSE)) and not self._obey(key.lower()):
-                return 0
+                break
+        return 0
 
     def _check(self, exercise: Exercise) -> None:
         self.current = exercise
@@ -141,8 +142,11 @@ class _Watch:
             return
         what_next([result], watching=True)
         now = standings(self.root)
-        if following := next_up(now, self.chapter) or next_up(now):
+        following = next_up(now, self.chapter) or next_up(now)
+        if following is not None:
             self._go_to(following)
+        else:
+            self.current = None
 
     def _offer(self) -> None:
         """Say what can be done about the exercise as it is."""
