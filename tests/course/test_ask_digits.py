@@ -52,11 +52,20 @@ def test_a_question_goes_to_the_model_of_its_numbers(
     assert ("Token 1 of the answer" in text) == written
 
 
-def test_a_question_that_can_not_be_read_trains_nothing(models: Path) -> None:
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [("Maximum ( 5 3 9 )", "'Maximum'"), ("max(5,3)", "three digits"), ("max()", "missing")],
+)
+def test_a_question_that_can_not_be_answered_trains_nothing(question: str, words: str) -> None:
     digits.checkpoint_path().unlink()
-    with pytest.raises(UserError, match="'Maximum'"):
-        ask("Maximum ( 5 3 9 )", None)
+    with pytest.raises(UserError, match=words):
+        ask(question, None)
     assert not digits.checkpoint_path().exists()
+
+
+def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"{tmp_path} can't be read as a checkpoint: it is a fold"):
+        ask("max(5,3,9)", tmp_path)
 
 
 def test_lines_of_a_pipe_are_answered_one_by_one(

@@ -2,14 +2,10 @@
 
 import os
 import sys
-from contextlib import suppress
 
-from groundup import __version__
-from groundup.cli import course, doctor, learn, library
-from groundup.cli.parser import Parser
-from groundup.lab.errors import GroundUpError, UserError
-from groundup.lab.quiet import quiet_libraries
-from groundup.lab.streams import drop, prepare_streams
+TYPE_CHECKING = False  # as type checkers read it; typing itself would be imported unguarded
+if TYPE_CHECKING:
+    from groundup.cli.parser import Parser
 
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "pyarrow"), "embed"),
@@ -20,8 +16,12 @@ _EXTRAS = {
 }
 
 
-def build_parser() -> Parser:
+def build_parser() -> "Parser":
     """All commands and their options."""
+    from groundup import __version__
+    from groundup.cli import course, doctor, learn, library
+    from groundup.cli.parser import Parser
+
     parser = Parser(
         prog="groundup",
         description="From a transformer in NumPy to NeoBERT to sentence embeddings.",
@@ -46,17 +46,24 @@ def main(arguments: list[str] | None = None) -> int:
     # NumPy's matrices here are small: a second BLAS thread costs more than it brings. It has to be
     # said before NumPy is imported, and the user's own setting stands.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    prepare_streams()
-    quiet_libraries()
-    code = _run(arguments)
-    try:
+    try:  # from the first import on: Ctrl-C may come at any moment
+        from groundup.lab.quiet import quiet_libraries
+        from groundup.lab.streams import drop, prepare_streams
+
+        prepare_streams()
+        quiet_libraries()
+        code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except KeyboardInterrupt:
+        _complain("\ninterrupted: nothing half-written was left behind")
+        return 130
+    except BrokenPipeError:  # the reader (`| head`) has left; nothing more can be said to it
         drop(sys.stdout)
-    except OSError as error:
+        return 0
+    except OSError as error:  # of the flush, such as a full disk
         drop(sys.stdout)
         _complain(f"error: the output can't be written: {error.strerror}")
-        return code or 1
+        return 1
     return code
 
 
@@ -70,14 +77,10 @@ def _run(arguments: list[str] | None) -> int:
             build_parser().print_help()
             return 0
         return int(options.action(options))
-    except KeyboardInterrupt:
-        _complain("\ninterrupted: nothing half-written was left behind")
-        return 130
-    except BrokenPipeError:  # the reader (`| head`) has left; nothing more can be said to it
-        drop(sys.stdout)
-        return 0
     except SystemExit as exit_:  # of the parser: its help, or a wrong call
         return int(exit_.code or 0)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if debug:
             raise
@@ -88,6 +91,8 @@ def _run(arguments: list[str] | None) -> int:
 
 def _told(error: Exception) -> tuple[str, int]:
     """One line about an error, and the exit code."""
+    from groundup.lab.errors import GroundUpError, UserError
+
     if isinstance(error, GroundUpError):
         return str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError):
@@ -103,5 +108,7 @@ def _told(error: Exception) -> tuple[str, int]:
 
 
 def _complain(text: str) -> None:
-    with suppress(OSError):  # the reader of the errors may have left too
+    try:
         print(text, file=sys.stderr)
+    except OSError:  # the reader of the errors has left too
+        return

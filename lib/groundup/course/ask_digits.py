@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from groundup.course import bars, digits, show_digits, two_digits
-from groundup.course.questions import EXAMPLE, read_question
+from groundup.course.questions import EXAMPLE, Question, read_question
 from groundup.course.terminal import console, typed_lines
 from groundup.course.training import read_notes, unfinished
 from groundup.lab.errors import UserError
@@ -43,15 +43,15 @@ class Models:
             UserError: the question can't be read, or there is no model for it.
         """
         question = read_question(text)
-        model, arguments = self.load(two_digit=max(question.numbers) > 9)
+        model, arguments = self.load(question)
         if isinstance(model, Decoder):
             _show_written(text, two_digits.ask(model, question, arguments))
         else:
             _show_chosen(text, digits.ask(model, question, arguments))
 
-    def load(self, two_digit: bool = False) -> Loaded:
-        """The model for numbers below 10, or up to 99."""
-        path = self._path or self._here(two_digit)
+    def load(self, question: Question | None = None) -> Loaded:
+        """The model for a question, or for those on numbers below 10."""
+        path = self._path or self._here(question)
         if path not in self._loaded:
             if not path.exists():
                 raise UserError(
@@ -63,11 +63,13 @@ class Models:
             self._loaded[path] = load(path), arguments
         return self._loaded[path]
 
-    def _here(self, two_digit: bool) -> Path:
-        path = two_digits.checkpoint_path() if two_digit else digits.checkpoint_path()
+    def _here(self, question: Question | None) -> Path:
+        """This folder's model for a question."""
+        above_9 = question is not None and max(question.numbers) > 9
+        path = two_digits.checkpoint_path() if above_9 else digits.checkpoint_path()
         if path.exists():
             return path
-        if two_digit:
+        if above_9:
             raise UserError(
                 "numbers above 9 are answered by another model, and it takes minutes to train: "
                 "groundup digits train --two-digit"
@@ -76,6 +78,8 @@ class Models:
             raise UserError(
                 f"the training of {path} is not finished; go on with groundup digits train --resume"
             )
+        if question is not None:
+            digits.token_ids(question)  # refused before a model is trained for it
         show_digits.train({}, None)
         return path
 
@@ -95,7 +99,6 @@ def ask(question: str | None, path: Path | None) -> int:
     """
     models = Models(path)
     if question is not None:
-        read_question(question)  # before a model is trained for it
         models.answer(question)
         return 0
     models.load()

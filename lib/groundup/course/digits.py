@@ -185,10 +185,19 @@ def ask(model: Encoder, question: Question, arguments: int = 3) -> Answer:
     Raises:
         UserError: the question is not one the model can read.
     """
-    try:
-        ids = parse(str(question), arguments)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    ids = token_ids(question, arguments)
     logits, cache = model.forward(np.array([ids]))
     tokens = ["[EOS]" if i == EOS else VOCABULARY[i] for i in ids]
     return Answer(tokens, softmax(logits[0]), model.attention_maps(cache)[-1][0, :, 0])
+
+
+def token_ids(question: Question, arguments: int = 3) -> list[int]:
+    """What the digit model reads.
+
+    Raises:
+        UserError: it has another number of numbers, or one above 9.
+    """
+    try:
+        return parse(str(question), arguments)
+    except ValueError as error:
+        raise UserError(str(error)) from error
