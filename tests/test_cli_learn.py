@@ -189,6 +189,19 @@ def test_watch_in_a_terminal_obeys_keys_and_goes_on(
     assert "\x1b]8;" in watching.shown, "paths are links"
 
 
+def test_a_narrow_terminal_keeps_paths_whole(
+    copied: Path, course: dict[str, Exercise], terminal: Callable[..., Any]
+) -> None:
+    started = terminal("start", cwd=copied, env=environment(copied), columns=24)
+    assert started.end() == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m|\x1b\]8;[^\x1b]*\x1b\\", "", started.shown)
+    assert f"  open  {ADAM}, and write" in plain
+    checked = terminal("check", "5.1", cwd=copied, env=environment(copied), columns=24)
+    checked.end()
+    waiting = checked.shown[: checked.shown.index("\x1b[2K")]
+    assert "\n" not in waiting, "what is wiped out is one line"
+
+
 @pytest.mark.parametrize(("keys", "code"), [("\x03", 130), ("\x04", 0), ("q", 0)])
 def test_watch_leaves_the_terminal_as_it_was(
     copied: Path,

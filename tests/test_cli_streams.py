@@ -186,3 +186,19 @@ def test_a_closed_stream_holds_nothing(arguments: list[str], closed: int) -> Non
     assert done.returncode == (2 if arguments[0] == "solution" else 0)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_a_folder_that_is_gone_is_said() -> None:
+    shell = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    for arguments in (["start"], ["check", "exercises/ch05_training/ex_5_1_adam.py"]):
+        done = subprocess.run(
+            ["sh", "-c", shell, "sh", sys.executable, "-m", "groundup", *arguments],
+            cwd=clone.root(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert (
+            done.stderr == "error: the folder that you are in is gone: change to another with cd\n"
+        )

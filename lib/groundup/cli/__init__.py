@@ -101,6 +101,10 @@ def _told(error: Exception) -> tuple[str, int]:
             install = f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'"
             return f"this command needs the package {package}: {install}", UserError.exit_code
     if isinstance(error, OSError):
+        try:
+            os.getcwd()
+        except OSError:
+            return "the folder that you are in is gone: change to another with cd", 2
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}", 1
     said = " ".join(f"{type(error).__name__}: {error}".split())

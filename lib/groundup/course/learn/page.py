@@ -22,7 +22,8 @@ _COLOURS = {
 
 def say(text: str = "", style: str = "") -> None:
     """Print a line of prose."""
-    console.print(linked(Text(text, style), clone.root()), soft_wrap=not console.is_terminal)
+    line = linked(Text(text, style), clone.root())
+    console.print(line, soft_wrap=not console.is_terminal or bool(line.spans))  # a path stays whole
 
 
 def say_with(command: str, about: str, width: int = 24) -> None:
@@ -48,7 +49,8 @@ def busy(text: str) -> Iterator[None]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield
         return
-    console.print(Text(text, "dim"), end="\r")
+    # In one line, however narrow the terminal: only that is wiped out.
+    console.print(Text(text, "dim"), end="\r", no_wrap=True, overflow="ellipsis")
     try:
         yield
     finally:
