@@ -1,6 +1,7 @@
 """Streams of all kinds: another encoding, a reader that leaves, a full disk, a closed one."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,12 @@ def test_no_encoding_ends_in_a_traceback(
     assert text.strip()
     for word in ("Traceback", "UnicodeEncodeError", "Not expected"):
         assert word not in text
+
+
+def test_json_is_the_same_in_every_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sign that was replaced, such as a quotation mark, would end a string of the document."""
+    ascii_, utf_8 = (printed(monkeypatch, e, "grade", "9.1", "--json") for e in ("ascii", "utf-8"))
+    assert json.loads(ascii_[1]) == json.loads(utf_8[1])
 
 
 @pytest.mark.parametrize(
