@@ -225,6 +225,34 @@ def test_watch_leaves_the_terminal_as_it_was(
     assert watching.end() == code
 
 
+def test_an_editor_in_the_terminal_has_it_for_itself(
+    copied: Path, course: dict[str, Exercise], terminal: Callable[..., Any], tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "nano"
+    program.parent.mkdir()
+    solution = course["5.1"].solution
+    program.write_text(
+        f'#!/bin/sh\necho editing "$2"; read line; echo "got $line"\ncp {solution} "$2"\n'
+    )
+    program.chmod(0o755)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    own = {**environment(copied), "PATH": path, "EDITOR": "nano -w"}
+    watching = terminal("watch", "5.1", "--edit", cwd=copied, env=own)
+    watching.wait_for(f"editing {copied / ADAM}")
+    watching.press("h\x03")  # Ctrl-C ends this editor, as it is a shell's script
+    watching.wait_for("the editor nano -w ended with code")
+    watching.wait_for("? help")
+    watching.press("e")
+    watching.wait_for("editing ")
+    watching.press("hq\r")
+    watching.wait_for("got hq")  # a line, and none of it was taken for keys
+    watching.wait_for("5.1 is solved.")
+    watching.wait_for("Now: 5.2")
+    watching.press("q")
+    assert watching.end() == 0
+    assert "Hint 1" not in watching.shown
+
+
 def test_watch_without_a_terminal_goes_on_and_opens_the_editor(
     copied: Path, course: dict[str, Exercise], tmp_path: Path
 ) -> None:

@@ -62,10 +62,12 @@ class Keyboard:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Let somebody else use the terminal: a question, an editor."""
+        """Let something else use the terminal, such as an editor. What it leaves over is no key."""
         self._put_back()
         self._waiting = ""
         yield
+        if self.is_there and _in_front():
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
     def _listen(self) -> None:
         """Have keys come at once. Again each time: a shell sets its own mode when it takes over."""
