@@ -71,11 +71,14 @@ def _run(arguments: list[str] | None) -> int:
     """The same, with what is printed perhaps not yet written out."""
     debug = False
     try:
-        options = build_parser().parse_args(arguments)
+        parser = build_parser()
+        options, unknown = parser.parse_known_args(arguments)
         debug = options.debug
-        if options.command is None:
-            build_parser().print_help()
+        if options.command is None and not unknown:
+            parser.print_help()
             return 0
+        if unknown:  # told by the command that they were given to, whose help they need
+            getattr(options, "parser", parser).error(f"not understood: {' '.join(unknown)}")
         return int(options.action(options))
     except SystemExit as exit_:  # of the parser: its help, or a wrong call
         return int(exit_.code or 0)

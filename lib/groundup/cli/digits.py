@@ -65,7 +65,7 @@ def add_commands(commands: Commands) -> None:
     )
     ask.add_argument(
         "question",
-        nargs="?",
+        nargs="*",
         help=f'such as "{_QUESTION}" or "second 1, 2, 3"; with a number above 9, as in '
         '"Max ( 53 9 70 )", the two-digit model answers (default: ask in a loop; quit ends)',
     )
@@ -118,7 +118,8 @@ def _train_mine(options: argparse.Namespace) -> int:
 def _ask(options: argparse.Namespace) -> int:
     from groundup.course.ask_digits import ask
 
-    return ask(options.question, options.checkpoint)
+    question = " ".join(options.question) if options.question else None
+    return ask(question, options.checkpoint)
 
 
 def _report(options: argparse.Namespace) -> int:
