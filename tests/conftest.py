@@ -1,14 +1,19 @@
-"""What tests of several folders share: scripts run in a group of processes, or without groundup."""
+"""What tests of several folders share: groups of processes, one without groundup; a terminal."""
 
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+import termios
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,3 +107,80 @@ def read_elsewhere(
         return dict(np.load(folder / "output.npz"))
 
     return read
+
+
+class Terminal:
+    """A command in a terminal of its own: what it shows can be waited for, keys can be pressed."""
+
+    def __init__(self, command: list[str], columns: int = 100, **options: Any) -> None:
+        here, there = os.openpty()
+        termios.tcsetwinsize(there, (40, columns))
+        self.process = subprocess.Popen(
+            command,
+            stdin=there,
+            stdout=there,
+            stderr=there,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+            **options,
+        )
+        os.close(there)
+        self._file = here
+        self.shown = ""
+        self._met = 0
+
+    def wait_for(self, text: str, seconds: float = 30) -> str:
+        """Read until a text is shown after what was waited for before; all that was shown so."""
+        deadline = time.monotonic() + seconds
+        while (place := self.shown.find(text, self._met)) < 0:
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.shown!r}"
+            assert self._read(0.1), f"{text!r} is not in {self.shown!r}: it has ended"
+        before, self._met = self._met, place + len(text)
+        return self.shown[before : self._met]
+
+    def press(self, keys: str) -> None:
+        """Type; ``\\x03`` is Ctrl-C and ``\\x04`` Ctrl-D."""
+        os.write(self._file, keys.encode())
+
+    def mode(self) -> list[Any]:
+        """How the terminal treats what is typed."""
+        return termios.tcgetattr(self._file)
+
+    def end(self, seconds: float = 60) -> int:
+        """Wait until the command ends, and give its exit code."""
+        deadline = time.monotonic() + seconds
+        while self._read(0.1):
+            assert time.monotonic() < deadline, f"still running: {self.shown!r}"
+        return self.process.wait(5)
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._file)
+
+    def _read(self, seconds: float) -> bool:
+        if select.select([self._file], [], [], seconds)[0]:
+            try:
+                data = os.read(self._file, 65536)
+            except OSError:  # Linux says so that the other end is closed
+                return False
+            self.shown += data.decode(errors="replace")
+            return bool(data)
+        return self.process.poll() is None
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    """Start commands in terminals; they are ended with the test."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str, **options: Any) -> Terminal:
+        command = [sys.executable, "-m", "groundup", *arguments]
+        environment = {**os.environ, "TERM": "xterm-256color", **options.pop("env", {})}
+        started.append(Terminal(command, env=environment, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()

@@ -33,6 +33,13 @@ def assert_one_line_error(result: subprocess.CompletedProcess[str], code: int, *
     [
         (["tour", "--fast"], ["--fast", "--help"]),
         (["climb"], ["climb"]),
+        (["chek", "5.1"], ["'chek'", "did you mean check?", "groundup --help"]),
+        (["digits", "trian"], ["'trian'", "did you mean train?", "groundup digits --help"]),
+        (["start", "5.1"], ["5.1", "groundup start --help"]),
+        (["digits", "ask", "mix", "5", "3"], ["'mix'", "did you mean Min?"]),
+        (["digits", "ask", ""], ["question is empty"]),
+        (["digits", "report", "max"], ["max", "groundup digits report --help"]),
+        (["--fast"], ["--fast", "groundup --help"]),
         (["digits"], ["command is missing", "--help"]),
         (["digits", "train", "--epochs", "0"], ["at least 1"]),
         (["digits", "train", "--epochs", "many"], ["many"]),

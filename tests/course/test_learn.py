@@ -1,5 +1,7 @@
 """What a learner is shown: where to begin, what comes next, hints, solutions, a fresh stub."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -226,6 +228,95 @@ def test_reset_keeps_a_copy_and_the_points(
     exercise.file.unlink()
     assert hints.reset("5.1") == 0
     assert exercise.file.read_text() == stub_text(exercise)
+
+
+def test_reset_takes_several_or_all(course: Course, capsys: pytest.CaptureFixture[str]) -> None:
+    def changed() -> list[str]:
+        return [n for n, each in course.items() if each.file.read_text() != stub_text(each)]
+
+    for name in ("5.1", "5.3", "19.2"):
+        spoil(course[name])
+    with pytest.raises(UserError, match=r"'5\.99'"):
+        hints.reset("5.1", "5.99")
+    for wrong in (lambda: hints.reset(), lambda: hints.reset("5.1", everything=True)):
+        with pytest.raises(UserError, match=r"reset takes exercises, such as 5\.1, or --all"):
+            wrong()
+    assert changed() == ["5.1", "5.3", "19.2"], "a wrong call changes nothing"
+    assert hints.reset("5.1", "adam", "clip_by_norm") == 0
+    assert changed() == ["19.2"]
+    spoil(course["5.4"])
+    course["5.5"].file.unlink()
+    capsys.readouterr()
+    assert hints.reset(everything=True) == 0
+    assert changed() == []
+    out = capsys.readouterr().out
+    assert out.count("Kept: ") == 2
+    assert out.count("Fresh: ") == 3
+    root = course["5.1"].root
+    assert len(list(root.glob("exercises/*/*.bak-*"))) == 4, "one for each changed file"
+    assert hints.reset(everything=True) == 0
+    assert "nothing to reset" in capsys.readouterr().out
+
+
+def test_a_stub_that_is_gone_has_one_remedy_everywhere(
+    course: Course, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exercise = course["5.1"]
+    exercise.file.unlink()
+    advice = f"There is no {exercise.file.relative_to(exercise.root)}. Run groundup reset 5.1"
+    for command in (guide.start, check, lambda: check("5.1")):
+        command()
+        out, err = capsys.readouterr()
+        assert advice in out.replace("\n", " "), out
+        assert "course build" not in out + err
+    assert hints.reset("5.1") == 0
+    assert exercise.file.read_text() == stub_text(exercise)
+
+
+def test_points_of_an_earlier_version_stay(
+    course: Course, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To begin the second function of a pair, wrongly, must not look like a loss."""
+    exercise = course["5.2"]
+    stub, solved = stub_text(exercise), exercise.solution.read_text()
+    first = solved[: solved.index("def cross_entropy_backward")]
+    second = stub[stub.index("def cross_entropy_backward") :]
+    exercise.file.write_text(first + second)
+    check("5.2")
+    out = capsys.readouterr().out
+    half = progress.read(exercise.root)["5.2"].points
+    assert 0 < half < exercise.points
+    assert f"Points: {half} of {exercise.points}" in out
+    exercise.file.write_text(first + second.replace("raise NotImplementedError", "return str"))
+    check("5.2")
+    out = capsys.readouterr().out
+    assert f"An earlier version reached {half} of {exercise.points} points: they stay" in out
+    assert f"Points: {half} of {exercise.points}" in out
+    guide.show_progress()
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if " 5.2   Cross" in line)
+    assert f"{half} of {exercise.points}" in row
+
+
+def test_a_place_that_keeps_nothing_still_teaches(
+    course: Course, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder of somebody else's. Root may write anywhere, so the calls fail instead."""
+    exercise = course["5.1"]
+
+    def refuse(path: Path, content: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(progress, "write_json", refuse)
+    (exercise.root / "exercises/.progress.lock").mkdir()  # so that no lock can be made either
+    assert hints.hint("5.1") == 0
+    out, err = capsys.readouterr()
+    assert "Hint 1 of 3" in out
+    assert err.startswith("progress is not kept: ")
+    assert "Read-only file system" in err
+    solve(exercise)
+    for command, code in ((guide.start, 0), (guide.show_progress, 0), (lambda: check("5.1"), 0)):
+        assert command() == code
+    assert "solved" in capsys.readouterr().out
 
 
 def test_map_shows_points_help_and_changes(

@@ -3,11 +3,9 @@
 import os
 import sys
 
-from groundup import __version__
-from groundup.cli import course, doctor, learn, library
-from groundup.cli.parser import Parser
-from groundup.lab.errors import GroundUpError, UserError
-from groundup.lab.quiet import quiet_libraries
+TYPE_CHECKING = False  # as type checkers read it; typing itself would be imported unguarded
+if TYPE_CHECKING:
+    from groundup.cli.parser import Parser
 
 _EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "pyarrow"), "embed"),
@@ -18,8 +16,12 @@ _EXTRAS = {
 }
 
 
-def build_parser() -> Parser:
+def build_parser() -> "Parser":
     """All commands and their options."""
+    from groundup import __version__
+    from groundup.cli import course, doctor, learn, library
+    from groundup.cli.parser import Parser
+
     parser = Parser(
         prog="groundup",
         description="From a transformer in NumPy to NeoBERT to sentence embeddings.",
@@ -44,39 +46,76 @@ def main(arguments: list[str] | None = None) -> int:
     # NumPy's matrices here are small: a second BLAS thread costs more than it brings. It has to be
     # said before NumPy is imported, and the user's own setting stands.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    quiet_libraries()
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
-    try:
-        return int(options.action(options))
+    try:  # from the first import on: Ctrl-C may come at any moment
+        from groundup.lab.quiet import quiet_libraries
+        from groundup.lab.streams import drop, prepare_streams
+
+        prepare_streams()
+        quiet_libraries()
+        code = _run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing half-written was left behind", file=sys.stderr)
+        _complain("\ninterrupted: nothing half-written was left behind")
         return 130
-    except BrokenPipeError:
-        # The reader (`| head`) has left; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (`| head`) has left; nothing more can be said to it
+        drop(sys.stdout)
         return 0
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if options.debug or package not in _EXTRAS:
-            raise
-        print(
-            f"error: this command needs the package {package}: "
-            f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'",
-            file=sys.stderr,
-        )
-        return UserError.exit_code
-    except GroundUpError as error:
-        if options.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        if options.debug:
-            raise
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+    except OSError as error:  # of the flush, such as a full disk
+        drop(sys.stdout)
+        _complain(f"error: the output can't be written: {error.strerror}")
         return 1
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
+    """The same, with what is printed perhaps not yet written out."""
+    debug = False
+    try:
+        parser = build_parser()
+        options, unknown = parser.parse_known_args(arguments)
+        debug = options.debug
+        if options.command is None and not unknown:
+            parser.print_help()
+            return 0
+        if unknown:  # told by the command that they were given to, whose help they need
+            getattr(options, "parser", parser).error(f"not understood: {' '.join(unknown)}")
+        return int(options.action(options))
+    except SystemExit as exit_:  # of the parser: its help, or a wrong call
+        return int(exit_.code or 0)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        text, code = _told(error)
+        _complain(f"error: {text}")
+        return code
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """One line about an error, and the exit code."""
+    from groundup.lab.errors import GroundUpError, UserError
+
+    if isinstance(error, GroundUpError):
+        return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        if package in _EXTRAS:
+            install = f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'"
+            return f"this command needs the package {package}: {install}", UserError.exit_code
+    if isinstance(error, OSError):
+        try:
+            os.getcwd()
+        except OSError:
+            return "the folder that you are in is gone: change to another with cd", 2
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}", 1
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{said}. Not expected: groundup --debug before the command shows where", 1
+
+
+def _complain(text: str) -> None:
+    try:
+        print(text, file=sys.stderr)
+    except OSError:  # the reader of the errors has left too
+        return

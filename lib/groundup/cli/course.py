@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 
 from groundup.cli import mine
-from groundup.cli.parser import Commands, add, add_group, port, positive
+from groundup.cli.parser import Commands, add, add_group, port
 from groundup.lab.errors import UserError
 
 
 def add_commands(commands: Commands) -> None:
     """Add them."""
     chapter = add(commands, "chapter", _chapter, "run a chapter", "groundup chapter 5")
-    chapter.add_argument("number", type=positive, help="its number")
+    chapter.add_argument("chapter", help="its number or its file")
     mine.add_option(chapter)
 
     course = add_group(commands, "course", "maintain the course")
@@ -48,20 +48,20 @@ def _chapter(options: argparse.Namespace) -> int:
     import subprocess
     import sys
 
-    from groundup.course import clone
+    from groundup.course import clone, naming
 
     # As its page is made: on a busy machine a second thread makes minutes of seconds.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     root = clone.root()
     chapters = {path.name[:2]: path for path in sorted((root / "chapters").glob("[0-9][0-9]_*.py"))}
-    path = chapters.get(f"{options.number:02d}")
+    path = chapters.get(f"{naming.chapter_number(options.chapter) or 0:02d}")
     if path is None:
-        raise UserError(
-            f"there is no chapter {options.number} yet; chapters: {', '.join(chapters) or 'none'}"
-        )
-    command = [sys.executable, str(path)]
+        known = ", ".join(number.lstrip("0") for number in chapters) or "none"
+        raise UserError(f"there is no chapter {options.chapter} yet; chapters: {known}")
+    command = [sys.executable, "-m", "groundup.cli.script", str(path)]
     if options.mine is None:
-        return 1 if subprocess.run(command, check=False).returncode else 0
+        code = subprocess.run(command, check=False).returncode
+        return code if code in (0, 130) else 1
     from groundup.course.mine import reference, supervise
 
     return supervise.run(command, options.mine, reference.of_chapter(path))

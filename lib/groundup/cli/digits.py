@@ -65,8 +65,9 @@ def add_commands(commands: Commands) -> None:
     )
     ask.add_argument(
         "question",
-        help=f'such as "{_QUESTION}" or "Second(1 2 3)"; with a number above 9, as in '
-        '"Max ( 53 9 70 )", the two-digit model answers',
+        nargs="*",
+        help=f'such as "{_QUESTION}" or "second 1, 2, 3"; with a number above 9, as in '
+        '"Max ( 53 9 70 )", the two-digit model answers (default: ask in a loop; quit ends)',
     )
     ask.add_argument("--checkpoint", type=Path, help="a file of groundup digits train --output")
 
@@ -115,10 +116,10 @@ def _train_mine(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from groundup.course import show_digits
+    from groundup.course.ask_digits import ask
 
-    show_digits.ask(options.question, options.checkpoint)
-    return 0
+    question = " ".join(options.question) if options.question else None
+    return ask(question, options.checkpoint)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -5,18 +5,28 @@ from pathlib import Path
 
 from groundup.cli.parser import Commands, Parser, add
 
+_NAMED = "its number (5.1), its name (adam) or the path of its file"
+
 
 def add_commands(commands: Commands) -> None:
     """Add them."""
-    add(commands, "start", _start, "say where to begin, or go on", "groundup start")
+    start = add(commands, "start", _start, "say where to begin, or go on", "groundup start --edit")
     check = add(
         commands, "check", _check, "check what you wrote in an exercise", "groundup check 5.1"
     )
     _selection(check, "all that you have begun")
     watch = add(
-        commands, "watch", _watch, "check an exercise each time you save it", "groundup watch 5.1"
+        commands,
+        "watch",
+        _watch,
+        "check an exercise each time you save it, then go on to the next",
+        "groundup watch --edit",
     )
-    _selection(watch, "all")
+    _selection(watch, "the next one")
+    for command in (start, watch):
+        command.add_argument(
+            "--edit", action="store_true", help="open its file in your editor, $VISUAL or $EDITOR"
+        )
     hint = add(commands, "hint", _hint, "give a hint, one more each time", "groundup hint 5.1")
     solution = add(
         commands,
@@ -30,11 +40,13 @@ def add_commands(commands: Commands) -> None:
         commands,
         "reset",
         _reset,
-        "put a fresh stub back; yours is kept beside it",
-        "groundup reset 5.1",
+        "put fresh stubs back; yours are kept beside them",
+        "groundup reset 5.1 5.2",
     )
-    for command in (hint, solution, reset):
-        command.add_argument("exercise", help="its id, such as 5.1")
+    reset.add_argument("exercises", nargs="*", metavar="exercise", help=f"{_NAMED}; several, too")
+    reset.add_argument("--all", action="store_true", help="every one that you have changed")
+    for command in (hint, solution):
+        command.add_argument("exercise", help=_NAMED)
     add(commands, "progress", _progress, "show the map and your points", "groundup progress")
     grade = add(
         commands,
@@ -64,14 +76,14 @@ def _selection(command: Parser, default: str) -> None:
         "selection",
         nargs="?",
         metavar="exercise",
-        help=f"an exercise (5.1) or a chapter (5); default: {default}",
+        help=f"{_NAMED}; or a chapter (5); default: {default}",
     )
 
 
-def _start(_: argparse.Namespace) -> int:
+def _start(options: argparse.Namespace) -> int:
     from groundup.course.learn import guide
 
-    return guide.start()
+    return guide.start(options.edit)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -83,7 +95,7 @@ def _check(options: argparse.Namespace) -> int:
 def _watch(options: argparse.Namespace) -> int:
     from groundup.course.learn.watch import watch
 
-    return watch(options.selection)
+    return watch(options.selection, options.edit)
 
 
 def _hint(options: argparse.Namespace) -> int:
@@ -101,7 +113,7 @@ def _solution(options: argparse.Namespace) -> int:
 def _reset(options: argparse.Namespace) -> int:
     from groundup.course.learn import hints
 
-    return hints.reset(options.exercise)
+    return hints.reset(*options.exercises, everything=options.all)
 
 
 def _progress(_: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def add_commands(commands: Commands) -> None:
         "search the documentation of your packages with the tour's model",
         'groundup search "how do I join two paths"',
     )
-    search.add_argument("question", help="in plain English")
+    search.add_argument("question", nargs="+", help="in plain English")
     search.add_argument("--top", type=positive, default=5, help="how many answers (default 5)")
     search.add_argument("--run", help="id of a tour (default: the newest finished one)")
 
@@ -76,7 +76,7 @@ def _tour(options: argparse.Namespace) -> int:
 def _search(options: argparse.Namespace) -> int:
     from groundup.course import terminal
 
-    terminal.search(options.question, options.top, options.run)
+    terminal.search(" ".join(options.question), options.top, options.run)
     return 0
 
 

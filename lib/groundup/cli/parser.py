@@ -1,8 +1,10 @@
 """What every command is made with: a parser whose errors are one line, and its types."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import NoReturn, TypeAlias
 
 from groundup.lab.errors import UserError
@@ -14,6 +16,10 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.+)\)", message)
+        near = choice and get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
+        if choice and near:
+            message = f"there is no {choice[1]!r}; did you mean {near[0]}?"
         print(f"error: {message}; see {self.prog} --help", file=sys.stderr)
         sys.exit(UserError.exit_code)
 
@@ -37,7 +43,7 @@ def add(commands: Commands, name: str, action: Command, about: str, example: str
         description=f"{about[0].upper()}{about[1:]}.",
         epilog=f"Example: {example}",
     )
-    command.set_defaults(action=action)
+    command.set_defaults(action=action, parser=command)
     return command
 
 
@@ -48,16 +54,15 @@ def add_group(commands: Commands, name: str, about: str) -> Commands:
     def needs_more(_: argparse.Namespace) -> int:
         group.error("a command is missing")
 
-    group.set_defaults(action=needs_more)
+    group.set_defaults(action=needs_more, parser=group)
     return group.add_subparsers(metavar="command", parser_class=Parser)
 
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1: got {number}")
-    return number
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1: got {text}")
+    return int(text)
 
 
 def natural(text: str) -> int:
@@ -70,7 +75,6 @@ def natural(text: str) -> int:
 
 def port(text: str) -> int:
     """A TCP port."""
-    number = int(text)
-    if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"must lie in 1 to 65535: got {number}")
-    return number
+    if not text.strip().isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535: got {text}")
+    return int(text)

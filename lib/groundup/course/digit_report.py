@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from groundup.course import curves, digits, two_digits
+from groundup.course.links import linked
 from groundup.course.show_digits import mistakes
 from groundup.course.terminal import console
 from groundup.course.training import read_notes
@@ -57,7 +58,8 @@ def report(path: Path | None) -> None:
     if curves.installed():
         heads = curves.draw_heads(path.with_suffix(".heads.png"), shares, OPERATIONS)
         figures = [heads, curves.draw_digits(path.with_suffix(".digits.png"), order)]
-        console.print(Text("\nFigures: " + ", ".join(map(str, figures))), soft_wrap=True)
+        names = ", ".join(map(str, figures))
+        console.print(linked(Text(f"\nFigures: {names}")), soft_wrap=True)
 
 
 def _accuracy(result: dict[str, float], count: int) -> None:

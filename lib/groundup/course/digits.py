@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from groundup.course.mine.names import SELECTION
+from groundup.course.questions import Question
 from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
 from groundup.lab.ranges import require_whole
@@ -178,21 +179,30 @@ class Answer:
     attention: Array
 
 
-def ask(model: Encoder, question: str, arguments: int = 3) -> Answer:
+def ask(model: Encoder, question: Question, arguments: int = 3) -> Answer:
     """Ask one question.
 
     Args:
         model: a digit model.
-        question: such as ``"Max ( 5 3 9 )"``.
+        question: see :func:`groundup.course.questions.read_question`.
         arguments: digits in the questions that it was trained on.
 
     Raises:
         UserError: the question is not one the model can read.
     """
-    try:
-        ids = parse(question, arguments)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    ids = token_ids(question, arguments)
     logits, cache = model.forward(np.array([ids]))
     tokens = ["[EOS]" if i == EOS else VOCABULARY[i] for i in ids]
     return Answer(tokens, softmax(logits[0]), model.attention_maps(cache)[-1][0, :, 0])
+
+
+def token_ids(question: Question, arguments: int = 3) -> list[int]:
+    """What the digit model reads.
+
+    Raises:
+        UserError: it has another number of numbers, or one above 9.
+    """
+    try:
+        return parse(str(question), arguments)
+    except ValueError as error:
+        raise UserError(str(error)) from error

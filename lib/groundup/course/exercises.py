@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from groundup.course import naming
 from groundup.lab.errors import UserError
 
 HINTS = 3
@@ -137,22 +138,22 @@ def catalogue(root: Path) -> list[Exercise]:
 
 
 def select(exercises: Sequence[Exercise], selection: str) -> list[Exercise]:
-    """The exercises that an id (``5.1``) or a chapter (``5``, ``ch05_training``) names.
+    """The exercises that a text names: one, or those of a chapter.
+
+    Args:
+        exercises: of the catalogue.
+        selection: see :func:`groundup.course.naming.find` and
+            :func:`~groundup.course.naming.find_chapter`.
 
     Raises:
-        UserError: it names none; the message lists what there is.
+        UserError: it names none; the message says what comes near.
     """
-    chapter = re.fullmatch(r"(?:ch)?0*(\d+)", selection)
-    chosen = [
-        exercise
-        for exercise in exercises
-        if selection in (exercise.id, exercise.folder)
-        or (chapter is not None and exercise.id.split(".")[0] == chapter[1])
-    ]
-    if not chosen:
-        known = ", ".join(f"{exercise.id} ({exercise.title})" for exercise in exercises)
-        raise UserError(f"no exercise or chapter is called {selection!r}. There are: {known}")
-    return chosen
+    if chosen := naming.find_chapter(exercises, selection):
+        return chosen
+    exercise = naming.find(exercises, selection)
+    if exercise is None:
+        raise naming.unknown(exercises, selection)
+    return [exercise]
 
 
 def _order(identifier: str) -> tuple[int, ...]:

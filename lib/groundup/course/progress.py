@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,25 +84,38 @@ def read(root: Path, say: Say = warn) -> dict[str, Record]:
     if not path(root).exists():
         return {}
     with _locked(root):
-        return _load(root, say)
+        try:
+            return _load(root, say)
+        except OSError as error:
+            say(f"progress can't be read: {path(root)}: {error.strerror}")
+            return {}
 
 
 @contextmanager
 def changing(root: Path, say: Say = warn) -> Iterator[dict[str, Record]]:
     """Give the records to change; they are written at the end, unless an error is raised.
 
-    Other commands that change them wait so long.
+    Other commands that change them wait so long. A place that can't be written to is said, and no
+    error: what the command is for does not depend on it.
 
     Args:
         root: the clone.
-        say: is told, in a line, of a damaged file that was set aside.
+        say: is told, in a line, what is wrong with the progress file.
     """
     with _locked(root):
-        records = _load(root, say)
+        try:
+            records = _load(root, say)
+        except OSError as error:
+            say(f"progress is not kept: {path(root)}: {error.strerror}")
+            yield {}
+            return
         before = _data(records)
         yield records
         if _data(records) != before:
-            write_json(path(root), _data(records))
+            try:
+                write_json(path(root), _data(records))
+            except OSError as error:
+                say(f"progress is not kept: {path(root)}: {error.strerror}")
 
 
 def entry(records: dict[str, Record], exercise: Exercise) -> Record:
@@ -113,8 +126,7 @@ def entry(records: dict[str, Record], exercise: Exercise) -> Record:
 def record(results: Iterable[Result], say: Say = warn) -> None:
     """Keep what checks have found. The best result of an exercise stays.
 
-    A file that is still the stub is left out: there is nothing to keep of it. A place that can't be
-    written to is said, and no error: the checks' verdict counts.
+    A file that is still the stub is left out: there is nothing to keep of it.
 
     Args:
         results: of the learner's own files.
@@ -123,12 +135,9 @@ def record(results: Iterable[Result], say: Say = warn) -> None:
     found = [result for result in results if is_begun(result.exercise)]
     if not found:
         return
-    try:
-        with changing(found[0].exercise.root, say) as records:
-            for result in found:
-                _update(entry(records, result.exercise), result)
-    except OSError as error:
-        say(f"progress is not kept: {error.filename}: {error.strerror}")
+    with changing(found[0].exercise.root, say) as records:
+        for result in found:
+            _update(entry(records, result.exercise), result)
 
 
 def is_begun(exercise: Exercise) -> bool:
@@ -176,7 +185,11 @@ def _load(root: Path, say: Say) -> dict[str, Record]:
         return {}
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         aside = file.with_name(f"progress.damaged-{datetime.now():%Y%m%d-%H%M%S-%f}.json")
-        os.replace(file, aside)
+        try:
+            os.replace(file, aside)
+        except OSError as error:
+            say(f"{file} is damaged and can't be moved aside: {error.strerror}")
+            return {}
         kept = aside.relative_to(root)
         say(
             f"exercises/progress.json could not be read: kept as {kept}, and begun anew. "
@@ -201,8 +214,11 @@ def _parse(content: bytes) -> dict[str, Record]:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    # The lock is a file of its own: the progress file itself is replaced at each write.
-    with path(root).with_name(".progress.lock").open("a") as lock:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    # The lock is a file of its own: the progress file itself is replaced at each write. Where none
+    # can be made, nothing can be written either.
+    with ExitStack() as stack:
+        with suppress(OSError):
+            lock = stack.enter_context(path(root).with_name(".progress.lock").open("a"))
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -7,6 +7,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from groundup.course.links import linked
 from groundup.course.terminal import console
 from groundup.course.tour import Tour
 from groundup.embed.encoder import SentenceEncoder
@@ -51,7 +52,7 @@ def close(tour: Tour, seconds: float) -> None:
     )
     _questions(tour)
     for path in plots:
-        console.print(f"[dim]plot: {path}[/dim]")
+        console.print(linked(Text(f"plot: {path}", "dim")), soft_wrap=True)
     console.print(f"\nThe tour took {seconds:.0f} s. Ask your own:")
     console.print(f'  groundup search "{QUESTIONS[0]}"')
 

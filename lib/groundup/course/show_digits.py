@@ -1,7 +1,5 @@
-"""The digit model in the terminal: how it trains, and what it answers."""
+"""The digit models in the terminal: how they train, and how good they are."""
 
-import json
-import re
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -11,10 +9,9 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from groundup.course import bars, digits, show_training, step_by_step, two_digits
+from groundup.course import digits, show_training, step_by_step, two_digits
 from groundup.course.terminal import console
-from groundup.course.training import Point, Training, choose_recipe, read_notes, unfinished
-from groundup.lab.errors import UserError
+from groundup.course.training import Point, Training, choose_recipe
 from groundup.scratch.analysis import confusion, overfitting_warning
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.digits import VOCABULARY, Examples
@@ -82,50 +79,6 @@ def train_two_digit(given: dict[str, Any], path: Path | None, resume: bool = Fal
     show_training.close(training, seconds, result)
 
 
-def ask(question: str, path: Path | None) -> None:
-    """Answer one question, with probabilities and where the answer looked."""
-    if path is not None and not path.exists():
-        raise UserError(f"no checkpoint at {path}; make one with groundup digits train --output")
-    if path is None and re.search(r"\d\d", question):
-        path = two_digits.checkpoint_path()
-        if not path.exists():
-            raise UserError(
-                "numbers above 9 are answered by another model, and it takes minutes to train: "
-                "groundup digits train --two-digit"
-            )
-    path = path or digits.checkpoint_path()
-    if not path.exists():
-        if unfinished(path).exists():
-            raise UserError(
-                f"the training of {path} is not finished; go on with groundup digits train --resume"
-            )
-        train({}, None)
-    notes = read_notes(path)
-    arguments = json.loads(notes.get("recipe", "{}")).get("arguments", 3)
-    if notes.get("task") == two_digits.TASK:
-        _show_written(question, two_digits.ask(two_digits.load(path), question, arguments))
-        return
-    answer = digits.ask(digits.load_digits(path), question, arguments)
-    console.print(Text(f"\n{question} = {answer.probabilities.argmax()}\n", style="bold"))
-    _print(bars.likeliest(answer.probabilities, _DIGITS))
-    _where(answer.tokens, answer.attention)
-
-
-def _show_written(question: str, written: Sequence[two_digits.Written]) -> None:
-    number = "".join(each.token for each in written if each.token in _DIGITS)
-    console.print(Text(f"\n{question} = {number}", style="bold"))
-    for place, each in enumerate(written, start=1):
-        console.print(Text(f"\nToken {place} of the answer: {each.token}", style="bold"))
-        _print(bars.likeliest(each.probabilities, VOCABULARY))
-        if each.token in _DIGITS:
-            _where(each.read, each.attention)
-
-
-def _where(tokens: Sequence[str], attention: Any) -> None:
-    console.print("\nWhere the answer looked (last layer, mean over heads):")
-    _print(bars.attended(tokens, attention.mean(axis=0)))
-
-
 def mistakes(model: Encoder, data: Examples, most: int = 5) -> list[str]:
     """Lines that say which digits were taken for which, and an example of each."""
     answers = predict(model, data).argmax(axis=-1)
@@ -179,8 +132,3 @@ def _epochs(count: int) -> str:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-
-
-def _print(lines: Sequence[str]) -> None:
-    for line in lines:
-        console.print(Text(line))

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from groundup.course import curves
+from groundup.course.links import linked
 from groundup.course.terminal import console, progress_bar
 from groundup.course.training import Point, Training, unfinished
 from groundup.lab.records import RECORD, Record, runs_directory
@@ -124,4 +125,4 @@ def _print_points(points: list[Point]) -> None:
 
 
 def _print(line: str) -> None:
-    console.print(Text(line), soft_wrap=True)  # a path or a command is one to copy
+    console.print(linked(Text(line)), soft_wrap=True)  # a path or a command is one to copy

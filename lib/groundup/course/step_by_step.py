@@ -12,12 +12,12 @@ import numpy as np
 from rich.text import Text
 
 from groundup.course import bars
-from groundup.course.digits import Recipe
+from groundup.course.digits import Recipe, token_ids
+from groundup.course.questions import read_question
 from groundup.course.terminal import console
 from groundup.course.training import Training
-from groundup.lab.errors import UserError
 from groundup.scratch.activations import softmax
-from groundup.scratch.digits import EOS, TOKEN_IDS, VOCABULARY, Examples, answer, make_splits, parse
+from groundup.scratch.digits import EOS, TOKEN_IDS, VOCABULARY, Examples, answer, make_splits
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.trainer import Step, loss_and_gradients
 from groundup.scratch.types import Array, Params
@@ -92,10 +92,7 @@ def begin(training: Training[Encoder], question: str, recipe: Recipe) -> Callabl
     Raises:
         UserError: the model can't read the question.
     """
-    try:
-        ids = np.array([parse(question, recipe.arguments)])
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    ids = np.array([token_ids(read_question(question), recipe.arguments)])
     digits = tuple(int(VOCABULARY[i]) for i in ids[0, 2:-2])
     operation = ids[0, :1] - TOKEN_IDS["First"]
     right = answer(VOCABULARY[ids[0, 0]], digits)

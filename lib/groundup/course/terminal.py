@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -13,8 +14,17 @@ from rich.text import Text
 from groundup.lab.errors import UserError
 from groundup.lab.records import runs_directory
 
+
+class Terminal(Console):
+    """Rich's console, which leaves it to the command line what to do when the reader is gone."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise the error that was caught; rich would end the process with 1."""
+        raise
+
+
 # In a pipe rich would fold lines at 80 columns; tables and paths are read better whole.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 class Bar:
@@ -42,6 +52,30 @@ def progress_bar(label: str) -> Iterator[Bar]:
     disable = not console.is_terminal  # in a pipe it would leave an empty line
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         yield Bar(progress, label)
+
+
+def typed_lines(prompt: str) -> Iterator[str]:
+    """What is typed in a terminal, or piped in, line by line, without empty lines.
+
+    ``quit``, ``exit`` and the end of the input (Ctrl-D) end it.
+
+    Args:
+        prompt: shown in a terminal.
+    """
+    if sys.stdin.isatty():
+        with suppress(ImportError):  # Windows has no readline
+            import readline  # noqa: F401, so that input() edits lines and remembers them
+
+    def read() -> str:
+        return input(prompt if sys.stdin.isatty() and sys.stdout.isatty() else "")
+
+    with suppress(EOFError):
+        while (line := read().strip()).lower() not in ("quit", "exit"):
+            if line:
+                yield line
+        return
+    if sys.stdin.isatty():
+        console.print()
 
 
 def newest_tour(run: str | None = None) -> Path:

@@ -46,6 +46,9 @@ def read_notes(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except FileNotFoundError as error:
         raise UserError(f"no checkpoint at {path}") from error
+    except OSError as error:  # safetensors names neither the file nor, of a folder, the reason
+        reason = "it is a folder" if path.is_dir() else str(error)
+        raise UserError(f"{path} can't be read as a checkpoint: {reason}") from error
     except SafetensorError as error:
         raise UserError(
             f"{path} is not a checkpoint of this library: {error}; delete it, or train again"

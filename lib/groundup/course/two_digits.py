@@ -1,11 +1,11 @@
 """The two-digit model of the command line: a decoder that writes its answer digit by digit."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from groundup.course.questions import Question
 from groundup.course.training import Training, read_notes
 from groundup.lab.errors import UserError
 from groundup.lab.ranges import require_whole
@@ -20,7 +20,6 @@ from groundup.scratch.types import Array
 
 TASK = "two-digit numbers"
 _MEASURED = 200  # validation questions that are answered at a measurement
-_QUESTION = re.compile(r"\s*([A-Za-z]+)\s*\(\s*(\d+(?:[\s,]+\d+)*)\s*\)\s*")
 
 
 @dataclass(frozen=True)
@@ -155,18 +154,24 @@ class Written:
     attention: Array
 
 
-def ask(model: Decoder, question: str, arguments: int = 3) -> list[Written]:
+def ask(model: Decoder, question: Question, arguments: int = 3) -> list[Written]:
     """Ask one question; the answer is written a token at a time, [EOS] included.
 
     Args:
         model: a two-digit model.
-        question: such as ``"Max ( 53 9 70 )"``.
+        question: see :func:`groundup.course.questions.read_question`.
         arguments: numbers in the questions that it was trained on.
 
     Raises:
-        UserError: the question is not one the model can read.
+        UserError: the question has another number of numbers.
     """
-    ids = _parse(question, arguments)
+    if len(question.numbers) != arguments:
+        example = " ".join(["53", "9", "70", "8", "26"][:arguments])
+        raise UserError(
+            f"the model answers {', '.join(OPERATIONS)} of {arguments} numbers from 0 to 99, as in "
+            f'"Max ( {example} )": got {str(question)!r}'
+        )
+    ids = prompt(question.operation, question.numbers)
     written: list[Written] = []
     while len(written) < 3:
         logits, cache = model.forward(np.array([ids]))
@@ -179,18 +184,3 @@ def ask(model: Decoder, question: str, arguments: int = 3) -> list[Written]:
         if best == EOS:
             break
     return written
-
-
-def _parse(question: str, arguments: int) -> list[int]:
-    example = " ".join(["53", "9", "70", "8", "26"][:arguments])
-    found = _QUESTION.fullmatch(question)
-    numbers = [int(number) for number in re.split(r"[\s,]+", found[2])] if found else []
-    if found is None or len(numbers) != arguments:
-        raise UserError(
-            f"the model answers {', '.join(OPERATIONS)} of {arguments} numbers from 0 to 99, as in "
-            f'"Max ( {example} )": got {question!r}'
-        )
-    try:
-        return prompt(found[1].capitalize(), numbers)
-    except ValueError as error:
-        raise UserError(str(error)) from error

@@ -55,7 +55,8 @@ def torchrun(
             command,
             stdout=subprocess.PIPE,
             stderr=errors,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=environment,
             start_new_session=True,
         )

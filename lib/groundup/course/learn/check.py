@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from groundup.course import clone, progress
-from groundup.course.exercises import HINTS, Exercise, catalogue, select
+from groundup.course.exercises import Exercise, catalogue, select
 from groundup.course.judge import judge
+from groundup.course.learn import hints
 from groundup.course.learn.page import busy, report, say, say_with
-from groundup.course.learn.standing import chapter_file, chapter_of, next_up, standings
-from groundup.course.results import Result, closing_line, section
+from groundup.course.learn.standing import chapter_file, chapter_of, missing, next_up, standings
+from groundup.course.progress import Record
+from groundup.course.results import Result, section
 
 
 def check(selection: str | None = None) -> int:
@@ -27,13 +29,15 @@ def check(selection: str | None = None) -> int:
     chosen = exercises if selection is None else select(exercises, selection)
     blank = [each for each in chosen if selection is None and not progress.is_begun(each)]
     begun = [each for each in chosen if each not in blank]
+    for each in filter(missing, blank):
+        say(missing(each), "bold red")
     if not begun:
         say("Nothing is written yet. groundup start says where to begin.")
         return 1
     results = [verdict(exercise) for exercise in begun]
     if blank:
         say(f"Not written yet: {', '.join(each.id for each in blank)}.")
-    say(closing_line([*results, *map(Result, blank)]), "bold")
+    _sum([*begun, *blank], results)
     what_next(results)
     return 0 if not blank and all(result.solved for result in results) else 1
 
@@ -45,27 +49,38 @@ def verdict(exercise: Exercise) -> Result:
     progress.record([result])
     text = section(result)
     report(text.rstrip("\n") if result.unwritten else text)
+    kept = min(progress.read(exercise.root).get(exercise.id, Record()).points, exercise.points)
+    if kept > result.points:
+        say(f"An earlier version reached {kept} of {exercise.points} points: they stay yours.")
+        say()
     return result
 
 
-def what_next(results: Sequence[Result]) -> None:
-    """Say what to do after these results."""
-    root = results[0].exercise.root
-    now = standings(root)
+def _sum(exercises: Sequence[Exercise], results: Sequence[Result]) -> None:
+    """Say the points: those that are kept, which another version may have reached."""
+    now = {each.exercise.id: each.points for each in standings(exercises[0].root)}
+    found = {result.exercise.id: result.points for result in results}
+    reached = sum(max(now[each.id], found.get(each.id, 0)) for each in exercises)
+    say(f"Points: {reached} of {sum(each.points for each in exercises)}", "bold")
+
+
+def what_next(results: Sequence[Result], watching: bool = False) -> None:
+    """Say what to do after these results.
+
+    Args:
+        results: of at least one exercise.
+        watching: whether the caller goes on to the next exercise itself.
+    """
+    now = standings(results[0].exercise.root)
     if len(results) == 1 and not results[0].solved:
-        exercise = results[0].exercise
-        given = next(each.record.hints for each in now if each.exercise.id == exercise.id)
-        if given < HINTS:
-            say_with(f"groundup hint {exercise.id}", f"if you are stuck: hint {given + 1} of 3")
-        else:
-            say_with(f"groundup solution {exercise.id}", "shows the answer; all hints are given")
+        hints.offer(results[0].exercise)
         return
     if len(results) == 1:
         _see(results[0].exercise)
     following = next_up(now)
     if following is None:
         say("Every exercise of the course is solved.", "bold green")
-    elif all(result.solved for result in results):
+    elif not watching and all(result.solved for result in results):
         exercise = following.exercise
         say_with(f"groundup watch {exercise.id}", f"next: {exercise.title}", 31)
 

@@ -71,7 +71,7 @@ def grade(
         },
     }
     if as_json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(json.dumps(document, indent=2))  # in ASCII: any stream carries it unchanged
     else:
         _table(document, bool(own))
     return 0

@@ -9,11 +9,13 @@ from rich.text import Text
 from groundup.course import clone
 from groundup.course.exercises import HINTS
 from groundup.course.implementations import lacks
+from groundup.course.learn.editor import Editor
 from groundup.course.learn.page import say, say_with
 from groundup.course.learn.standing import (
     Standing,
     chapter_of,
     chapter_title,
+    missing,
     next_up,
     reading,
     standings,
@@ -24,12 +26,16 @@ from groundup.course.terminal import console
 _BAR = 20
 
 
-def start() -> int:
+def start(edit: bool = False) -> int:
     """Say what the course is, where the learner stands, and what to do now.
 
+    Args:
+        edit: open the file in the learner's editor too.
+
     Raises:
-        UserError: outside a clone.
+        UserError: outside a clone, or there is no editor.
     """
+    editor = Editor.of_learner() if edit else None
     now = standings(clone.root())
     following = next_up(now)
     if not any(each.begun or each.record.attempts for each in now):
@@ -41,13 +47,9 @@ def start() -> int:
     if following is None:
         say("Every exercise is solved. groundup tour runs the whole ladder.")
         return 0
-    exercise, begun = following.exercise, following.begun
-    names = " and ".join(target.name for target in exercise.targets)
+    exercise = following.exercise
     say()
-    head = f"{exercise.id} {exercise.title}, {exercise.points} points"
-    say(f"{'Go on with' if begun else 'Now'}: {head}", "bold")
-    say(f"  read  {reading(exercise)}")
-    say(f"  open  {exercise.file.relative_to(exercise.root)}, and write the body of {names}")
+    introduce(following)
     say()
     say_with(f"groundup watch {exercise.id}", "checks it each time you save")
     left = HINTS - following.record.hints
@@ -63,7 +65,22 @@ def start() -> int:
         say("All packages that it needs are installed.")
     if which("groundup") is None:
         say("If your shell does not know groundup: source .venv/bin/activate", "dim")
+    if editor is not None and exercise.file.is_file():
+        editor.open(exercise.file)
     return 0
+
+
+def introduce(each: Standing) -> None:
+    """Say what an exercise is, what to read for it, and which file to open."""
+    exercise = each.exercise
+    names = " and ".join(target.name for target in exercise.targets)
+    head = f"{exercise.id} {exercise.title}, {exercise.points} points"
+    say(f"{'Go on with' if each.begun else 'Now'}: {head}", "bold")
+    say(f"  read  {reading(exercise)}")
+    where = exercise.file.relative_to(exercise.root)
+    say(f"  open  {where}, and write the body of {names}")
+    if advice := missing(exercise):
+        say(advice, "bold red")
 
 
 def show_progress() -> int:
@@ -123,7 +140,9 @@ def _exercise(each: Standing, is_next: bool) -> None:
         notes.append("1 hint" if record.hints == 1 else f"{record.hints} hints")
     if record.helped:
         notes.append("solution seen")
-    if each.changed:
+    if missing(exercise):
+        notes.append("file missing")
+    elif each.changed:
         notes.append("changed since")
     line.append(", ".join(notes), "dim")
     line.rstrip()

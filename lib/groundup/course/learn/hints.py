@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.theme import Theme
 
 from groundup.course import clone, progress
-from groundup.course.exercises import Exercise
+from groundup.course.exercises import Exercise, catalogue
 from groundup.course.generate import back_up, stub_text
 from groundup.course.learn import formula
 from groundup.course.learn.page import say, say_with
@@ -53,6 +53,17 @@ def hint(selection: str) -> int:
     return 0
 
 
+def offer(exercise: Exercise) -> None:
+    """Name the command that helps with an exercise that is not solved."""
+    given = progress.read(exercise.root).get(exercise.id, Record()).hints
+    left = len(exercise.hints) - given
+    if left > 0:
+        about = f"if you are stuck: hint {given + 1} of {len(exercise.hints)}"
+        say_with(f"groundup hint {exercise.id}", about)
+    else:
+        say_with(f"groundup solution {exercise.id}", "shows the answer; all hints are given")
+
+
 def solution(selection: str, yes: bool = False) -> int:
     """Show the solution beside its worked explanation. Unless it is solved, ask before.
 
@@ -83,25 +94,50 @@ def solution(selection: str, yes: bool = False) -> int:
     return 0
 
 
-def reset(selection: str) -> int:
-    """Put the stub of an exercise back, after a copy of what the learner wrote.
+def reset(*selections: str, everything: bool = False) -> int:
+    """Put the stubs of exercises back, after a copy of what the learner wrote in each.
+
+    Args:
+        selections: exercises, one or several.
+        everything: every exercise that is no longer as it was given.
 
     Raises:
-        UserError: outside a clone, or no such exercise.
+        UserError: outside a clone, no such exercise, or nothing or too much is asked for. Nothing
+            is changed then.
     """
-    exercise = one(clone.root(), selection)
-    file, text = exercise.file, stub_text(exercise)
+    root = clone.root()
+    if bool(selections) == everything:
+        raise UserError("reset takes exercises, such as 5.1, or --all")
+    if everything:
+        chosen = [each for each in catalogue(root) if not _is_fresh(each)]
+        if not chosen:
+            say("Every exercise is as it was given: there is nothing to reset.")
+    else:
+        chosen = list({each.id: each for each in (one(root, s) for s in selections)}.values())
+    changed = [_put_back(exercise) for exercise in chosen]
+    if any(changed):
+        say("Your points stay.")
+    return 0
+
+
+def _is_fresh(exercise: Exercise) -> bool:
+    file = exercise.file
+    return file.is_file() and file.read_bytes() == stub_text(exercise).encode()
+
+
+def _put_back(exercise: Exercise) -> bool:
+    """Write a fresh stub; whether there was a need."""
+    file = exercise.file
     where = file.relative_to(exercise.root)
-    if file.is_file() and file.read_bytes() == text.encode():
+    if _is_fresh(exercise):
         say(f"{where} is as it was given: there is nothing to reset.")
-        return 0
+        return False
     if progress.is_begun(exercise):
         say(f"Kept: {where.parent / back_up(file).name}")
     with atomic_file(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(stub_text(exercise), encoding="utf-8")
     say(f"Fresh: {where}")
-    say("Your points stay.")
-    return 0
+    return True
 
 
 def _agreed(exercise: Exercise, record: Record) -> bool:

@@ -7,6 +7,8 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
+from groundup.course import clone
+from groundup.course.links import linked
 from groundup.course.terminal import console
 
 _COLOURS = {
@@ -20,7 +22,8 @@ _COLOURS = {
 
 def say(text: str = "", style: str = "") -> None:
     """Print a line of prose."""
-    console.print(Text(text, style), soft_wrap=not console.is_terminal)
+    line = linked(Text(text, style), clone.root())
+    console.print(line, soft_wrap=not console.is_terminal or bool(line.spans))  # a path stays whole
 
 
 def say_with(command: str, about: str, width: int = 24) -> None:
@@ -34,7 +37,7 @@ def report(section: str) -> None:
     text = Text(section)
     for pattern, style in _COLOURS.items():
         text.highlight_regex(pattern, style)
-    console.print(text, soft_wrap=True)
+    console.print(linked(text, clone.root()), soft_wrap=True)
 
 
 @contextmanager
@@ -46,7 +49,8 @@ def busy(text: str) -> Iterator[None]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield
         return
-    console.print(Text(text, "dim"), end="\r")
+    # In one line, however narrow the terminal: only that is wiped out.
+    console.print(Text(text, "dim"), end="\r", no_wrap=True, overflow="ellipsis")
     try:
         yield
     finally:

@@ -1,12 +1,12 @@
 """Where the learner stands in each exercise, what comes next, and where to read about it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundup.course import progress
-from groundup.course.exercises import Exercise, catalogue, select
+from groundup.course import naming, progress
+from groundup.course.exercises import Exercise, catalogue
 from groundup.course.progress import Record
 from groundup.lab.errors import UserError
 
@@ -49,26 +49,44 @@ def _standing(exercise: Exercise, record: Record) -> Standing:
     return Standing(exercise, record, progress.is_begun(exercise), changed)
 
 
-def next_up(all_of_them: Sequence[Standing]) -> Standing | None:
-    """What to do next: unsolved, what it requires solved, begun ones first. None: all is solved."""
+def next_up(
+    all_of_them: Sequence[Standing], among: Collection[str] | None = None
+) -> Standing | None:
+    """What to do next: unsolved, what it requires solved, begun ones first. None: all is solved.
+
+    Args:
+        all_of_them: of the clone.
+        among: the ids that are asked for. None: any.
+    """
     solved = {each.exercise.id for each in all_of_them if each.solved}
-    open_ones = [each for each in all_of_them if not each.solved]
+    asked = [each for each in all_of_them if among is None or each.exercise.id in among]
+    open_ones = [each for each in asked if not each.solved]
     ready = [each for each in open_ones if solved.issuperset(each.exercise.requires)]
     return min(ready or open_ones, key=lambda each: not each.begun, default=None)
 
 
 def one(root: Path, selection: str) -> Exercise:
-    """The exercise with this id.
+    """The exercise that a text names; see :func:`groundup.course.naming.find`.
 
     Raises:
-        UserError: there is none, or it is a chapter.
+        UserError: it names none, several, or a chapter.
     """
     exercises = catalogue(root)
-    chosen = select(exercises, selection)
-    if chosen[0].id != selection:
-        names = ", ".join(f"{each.id} ({each.title})" for each in chosen)
+    if chapter := naming.find_chapter(exercises, selection):
+        names = naming.listed(chapter, len(chapter))
         raise UserError(f"{selection} is a chapter: name one of its exercises: {names}")
-    return chosen[0]
+    exercise = naming.find(exercises, selection)
+    if exercise is None:
+        raise naming.unknown(exercises, selection)
+    return exercise
+
+
+def missing(exercise: Exercise) -> str:
+    """What to do about a stub that is gone; empty if it is there."""
+    if exercise.file.is_file():
+        return ""
+    where = exercise.file.relative_to(exercise.root)
+    return f"There is no {where}. Run groundup reset {exercise.id} to get it back."
 
 
 def chapter_of(exercise: Exercise) -> int:

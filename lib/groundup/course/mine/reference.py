@@ -112,7 +112,8 @@ def record(reference: Reference) -> OwnRun:
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if done.returncode:

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from groundup.course import naming
 from groundup.course.exercises import Exercise, catalogue, select
 from groundup.course.mine.names import ALL, NONE
 from groundup.lab.errors import UserError
@@ -47,12 +48,13 @@ def choose(exercises: Sequence[Exercise], text: str) -> Selection:
     words = [word for word in (part.strip() for part in text.split(",")) if word]
     if not words:
         raise UserError(f"--mine names no exercise: got {text!r}. Try --mine 5.1, or --mine alone")
-    ids = {exercise.id for exercise in exercises}
-    named = frozenset(word for word in words if word in ids)
+    named: set[str] = set()
     wanted: set[str] = set()
     for word in words:
         found = exercises if word == ALL else select(exercises, word)
         wanted |= {exercise.id for exercise in found}
+        if word != ALL and not naming.find_chapter(exercises, word):
+            named |= {exercise.id for exercise in found}
     chosen, left_out = [], {}
     for exercise in (each for each in exercises if each.id in wanted):
         reason = unusable(exercise)
@@ -66,14 +68,14 @@ def choose(exercises: Sequence[Exercise], text: str) -> Selection:
         first = next(each for each in exercises if each.id in left_out)
         where = first.file.relative_to(first.root)
         raise UserError(f"none of the exercises is written yet: begin with {first.id}, {where}")
-    return Selection(tuple(chosen), named, left_out)
+    return Selection(tuple(chosen), frozenset(named), left_out)
 
 
 def unusable(exercise: Exercise) -> str:
     """Why an exercise can't be put in the library's place, or nothing. Its code is not run."""
     where = exercise.file.relative_to(exercise.root)
     if not exercise.file.is_file():
-        return f"missing: there is no {where}; groundup course build writes it"
+        return f"missing: there is no {where}; groundup reset {exercise.id} restores it"
     try:
         tree = ast.parse(exercise.file.read_bytes())
     except (SyntaxError, ValueError) as error:

@@ -19,6 +19,7 @@ from groundup.course.mine.names import REPORT
 from groundup.course.mine.selection import Selection, resolve
 from groundup.lab.errors import GroundUpError
 from groundup.lab.files import write_json
+from groundup.lab.streams import drop
 
 
 class Session:
@@ -124,11 +125,11 @@ class Session:
         except GroundUpError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
+        except BrokenPipeError:  # the reader (`| head`) has left
+            drop(sys.stdout)
         except OSError as error:
             print(f"error: the report ended early: {error}", file=sys.stderr)
             return 1
-        except SystemExit:  # so rich says that the reader (`| head`) has left
-            pass
         return 0
 
     def _record(self) -> dict[str, Any]:
