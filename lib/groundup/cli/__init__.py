@@ -2,19 +2,24 @@
 
 import os
 import sys
+from pathlib import Path
 
 from groundup import __version__
 from groundup.cli import course, doctor, learn, library
 from groundup.cli.parser import Parser
+from groundup.course.environment import require_home
 from groundup.lab.errors import GroundUpError, UserError
 from groundup.lab.quiet import quiet_libraries
 
-_EXTRAS = {
+# The extra that brings a package; embed brings all that Parts II and III need, so it is said once.
+EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "pyarrow"), "embed"),
+    **dict.fromkeys(("huggingface_hub", "pandas", "psutil"), "embed"),
     **dict.fromkeys(("peft", "datasets", "mteb", "duckdb", "bm25s"), "embed"),
-    "huggingface_hub": "embed",
-    "matplotlib": "plot",
-    "pytest": "dev",
+    **dict.fromkeys(("matplotlib", "cycler"), "plot"),
+    **dict.fromkeys(("jupytext", "jupyter_client", "nbclient", "nbformat", "IPython"), "docs"),
+    **dict.fromkeys(("griffe", "latex2mathml"), "docs"),
+    "pytest": "learn",
 }
 
 
@@ -51,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
+        require_home(Path(sys.prefix))
         return int(options.action(options))
     except KeyboardInterrupt:
         print("\ninterrupted: nothing half-written was left behind", file=sys.stderr)
@@ -61,11 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if options.debug or package not in _EXTRAS:
+        if options.debug or package not in EXTRAS:
             raise
         print(
             f"error: this command needs the package {package}: "
-            f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'",
+            f"pip install -c constraints.txt -e '.[{EXTRAS[package]}]'",
             file=sys.stderr,
         )
         return UserError.exit_code
