@@ -1,5 +1,6 @@
 """Where the clone of the repository is: what chapters, exercises and the site live in."""
 
+import shlex
 from pathlib import Path
 
 import groundup
@@ -26,9 +27,10 @@ def root() -> Path:
     """
     package, here = of_package(), around(Path.cwd())
     if package and here and not package.samefile(here):
+        own = shlex.quote(str(here / ".venv/bin/groundup"))
         raise UserError(
             f"this groundup runs from the clone {package}, and the folder here belongs to the "
-            f"clone {here}: run make setup there once, then {here / '.venv/bin/groundup'}"
+            f"clone {here}: run make setup there once, then {own}"
         )
     found = package or here
     if found is None:
