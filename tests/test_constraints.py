@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib import metadata
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
