@@ -6,7 +6,7 @@ UPGRADE ?=
 PORT ?= 8000
 
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
-EVERYTHING := embed,docs,dev
+EVERYTHING := embed docs dev
 CAPS := .ci/caps.txt
 
 BIN := .venv/bin
@@ -14,8 +14,9 @@ NEWEST := .venv-newest/bin
 PIP := -m pip install --disable-pip-version-check --quiet
 GROUNDUP := $(BIN)/python -m groundup
 PYTEST := -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadgroup
-LOCK := $(BIN)/uv pip compile --quiet --no-python-downloads --python $(BIN)/python pyproject.toml $(foreach extra,embed docs dev,--extra $(extra)) \
-    --constraint $(CAPS) --no-annotate --custom-compile-command "make lock" --output-file constraints.txt
+LOCK := $(BIN)/uv pip compile --quiet --no-python-downloads --python $(BIN)/python \
+    --constraint $(CAPS) --no-annotate --custom-compile-command "make lock" \
+    $(EVERYTHING:%=--extra %) --output-file constraints.txt pyproject.toml
 
 ifneq ($(filter-out cpu,$(TORCH)),)
 $(error TORCH is cpu or empty: got $(TORCH))
@@ -24,11 +25,13 @@ endif
 # An environment holds the path of its clone in many files. One that was copied or moved with its
 # clone runs another clone's code, or none, and its stamps say all is well. So it is made again, and
 # so is one whose Python is gone.
-STALE := $(shell test ! -e .venv || { test -x $(BIN)/python && \
-    { test ! -f .venv/.made-at || test .venv -ef "$$(cat .venv/.made-at)"; }; } || echo yes)
+STALE := $(shell \
+    if test ! -e .venv; then :; \
+    elif test ! -x $(BIN)/python; then echo "its Python is gone"; \
+    elif test ! -f .venv/.made-at || test .venv -ef "$$(cat .venv/.made-at)"; then :; \
+    else echo "it was made as $$(cat .venv/.made-at)"; fi)
 ifneq ($(STALE),)
-$(info The environment in .venv was made in $(shell cat .venv/.made-at 2>/dev/null || echo another \
-    place), or its Python is gone. What needs it makes it again here.)
+$(info The environment in .venv can't be used: $(STALE). The command that needs it makes it again.)
 .PHONY: $(BIN)/python .venv/.core .venv/.full
 endif
 
@@ -128,5 +131,5 @@ $(BIN)/python:
 # versions of other packages, so torch alone comes from it.
 define install_everything
 $(if $(TORCH),@$(1)/python $(PIP) -c $(2) --no-deps --index-url $(TORCH_INDEX) torch)
-@$(1)/python $(PIP) -c $(2) -e ".[$(EVERYTHING)]"
+@$(1)/python $(PIP) -c $(2) -e ".[$(shell echo $(EVERYTHING) | tr ' ' ,)]"
 endef
