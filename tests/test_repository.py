@@ -32,6 +32,8 @@ def ignored(path: str) -> bool:
         ("lib/groundup/course/progress.py", False),
         ("site/index.html", True),
         (".venv/bin/python", True),
+        (".venv-newest/bin/python", True),
+        (".github/workflows/newest.yml", False),
         ("docs/node_modules/katex/package.json", True),
     ],
 )

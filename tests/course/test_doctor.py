@@ -16,6 +16,7 @@ from groundup.course import clone
 from groundup.course.doctor import (
     arithmetic,
     attention,
+    flash_package,
     limits,
     machine,
     parts,
@@ -40,6 +41,7 @@ THREADS = {"one": 90.0, "all": 60.0, "own": 90.0, "set": "1"}
 IMPORT = {"seconds": 1.0, "version": "2.9", "threads": 2, "allowed": 2.0}
 STEP = {"milliseconds": 9.0, "threads": 2, "one_thread": 10.0, "as_set": 8.0}
 GPU = {"name": None, "driver": False, "cuda": None}
+FLASH = {"gpu": "A", "cuda": "13.0", "compiler": True, "version": "2.9", "error": ""}
 NEOBERT = {"loss": 5.5, "expected": 5.545, "parameters": 16, "reached": 16, "milliseconds": 9.0}
 GROUP = {"seconds": 4.0, "ranks": [0, 1], "wrong": 0, "milliseconds": 2.0}
 FILES = {"clone": True, "exercises": 6, "edited": 2, "stale": []}
@@ -92,6 +94,11 @@ def backends(error: float | None, dtype: str = "float32") -> dict[str, Any]:
         ("gpu", {**GPU, "driver": True}, WARN, ["CPU alone", "torch"]),
         ("gpu", {**GPU, "driver": True, "cuda": "12.8"}, WARN, ["12.8", "nvidia-smi"]),
         ("gpu", {"name": "A", "free": 70.0, **backends(1e-2, "bfloat16")}, OK, ["A, 70 GB"]),
+        ("flash_package", FLASH, OK, ["2.9"]),
+        ("flash_package", {**FLASH, "gpu": None}, ABSENT, ["NVIDIA GPU alone"]),
+        ("flash_package", {**FLASH, "version": None}, ABSENT, ["--no-build-isolation", "ninja"]),
+        ("flash_package", {**FLASH, "version": None, "compiler": False}, ABSENT, ["toolkit 13.0"]),
+        ("flash_package", {**FLASH, "error": "undefined symbol"}, FAIL, ["symbol", "again: pip"]),
         ("gpu", {"name": "mps", "free": None, **backends(0.1, "bfloat16")}, FAIL, ["mps: wrong"]),
         ("torch_speed", STEP, OK, ["10.0 ms"]),
         ("torch_speed", {**STEP, "as_set": 16.0}, WARN, ["OMP_NUM_THREADS=1"]),
@@ -108,13 +115,16 @@ def backends(error: float | None, dtype: str = "float32") -> dict[str, Any]:
         ("figure", {"png": False, "bytes": 0, "seconds": 0.1}, FAIL, ["matplotlib"]),
         ("exercises", FILES, OK, ["6 match", "edited 2"]),
         ("exercises", {**FILES, "stale": ["a.py", "b.py"]}, FAIL, ["a.py and 1", "course build"]),
-        ("exercises", {"clone": False}, ABSENT, ["clone the repository"]),
+        ("exercises", {"clone": False, "why": "clone it"}, ABSENT, ["clone it"]),
     ],
 )
 def test_verdicts(name: str, numbers: dict[str, Any], verdict: Verdict, words: list[str]) -> None:
     judgement = PROBE[name].judge(numbers)
     assert judgement.verdict == verdict
-    assert (judgement.mend == "") == (verdict == OK or (name, words) == ("gpu", ["none"]))
+    assert (judgement.mend == "") == (
+        verdict == OK
+        or (name, words) in (("gpu", ["none"]), ("flash_package", ["NVIDIA GPU alone"]))
+    )
     for word in words:
         assert word in f"{judgement.measured} {judgement.mend}"
 
@@ -181,6 +191,41 @@ def test_edited_stubs_are_no_fault(toy_clone: Any, monkeypatch: pytest.MonkeyPat
     (solution,) = root.glob("solutions/*/ex_*.py")
     solution.write_text("nothing")
     assert parts.measure_exercises()["stale"] == ["solutions/ch01_toys/ex_1_1_toy.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "words"),
+    [
+        (None, ABSENT, "--no-build-isolation -c constraints.txt flash-attn"),
+        ("", OK, "imports"),
+        ("raise ImportError('undefined symbol: _ZN3c10')", FAIL, "undefined symbol: _ZN3c10"),
+        ("raise OSError('libcudart.so.12: cannot open')", FAIL, "libcudart.so.12"),
+        ("import of_its_own", FAIL, "of_its_own"),
+    ],
+)
+def test_the_flash_attn_package(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+    verdict: Verdict,
+    words: str,
+) -> None:
+    """As on a machine with an NVIDIA GPU; the package is a file of the test's own, or absent."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    real, name = flash_package.find_spec, "flash_attn"
+    monkeypatch.setattr(
+        flash_package, "find_spec", lambda each: None if text is None else real(each)
+    )
+    if text is not None:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    judgement = flash_package.judge(flash_package.measure())
+    assert judgement.verdict == verdict
+    assert words in f"{judgement.measured} {judgement.mend}"
+    monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def test_attention_on_every_backend() -> None:

@@ -226,7 +226,7 @@ def test_without_triton_or_without_a_gpu_the_kernel_says_so(monkeypatch):
     q = torch.zeros(1, 1, 4, 16)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(flash_triton, "triton", None)
-    with pytest.raises(ImportError, match="needs Triton: pip install triton"):
+    with pytest.raises(ImportError, match=r"needs Triton: pip install .* triton"):
         flash_forward(q, q, q)
     monkeypatch.setattr(flash_triton, "triton", object())
     with pytest.raises(ValueError, match="runs on a GPU: got tensors on cpu"):

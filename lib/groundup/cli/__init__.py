@@ -2,17 +2,21 @@
 
 import os
 import sys
+from pathlib import Path
 
 TYPE_CHECKING = False  # as type checkers read it; typing itself would be imported unguarded
 if TYPE_CHECKING:
     from groundup.cli.parser import Parser
 
-_EXTRAS = {
+# The extra that brings a package; embed brings all that Parts II and III need, so it is said once.
+EXTRAS = {
     **dict.fromkeys(("torch", "transformers", "tokenizers", "accelerate", "pyarrow"), "embed"),
+    **dict.fromkeys(("huggingface_hub", "pandas", "psutil"), "embed"),
     **dict.fromkeys(("peft", "datasets", "mteb", "duckdb", "bm25s"), "embed"),
-    "huggingface_hub": "embed",
-    "matplotlib": "plot",
-    "pytest": "dev",
+    **dict.fromkeys(("matplotlib", "cycler"), "plot"),
+    **dict.fromkeys(("jupytext", "jupyter_client", "nbclient", "nbformat", "IPython"), "docs"),
+    **dict.fromkeys(("griffe", "latex2mathml"), "docs"),
+    "pytest": "learn",
 }
 
 
@@ -79,6 +83,9 @@ def _run(arguments: list[str] | None) -> int:
             return 0
         if unknown:  # told by the command that they were given to, whose help they need
             getattr(options, "parser", parser).error(f"not understood: {' '.join(unknown)}")
+        from groundup.course.environment import require_home
+
+        require_home(Path(sys.prefix))
         return int(options.action(options))
     except SystemExit as exit_:  # of the parser: its help, or a wrong call
         return int(exit_.code or 0)
@@ -100,8 +107,8 @@ def _told(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
-        if package in _EXTRAS:
-            install = f"pip install -c constraints.txt -e '.[{_EXTRAS[package]}]'"
+        if package in EXTRAS:
+            install = f"pip install -c constraints.txt -e '.[{EXTRAS[package]}]'"
             return f"this command needs the package {package}: {install}", UserError.exit_code
     if isinstance(error, OSError):
         try:

@@ -273,7 +273,7 @@ def lacks(checks: Path) -> str:
     if not missing:
         return ""
     needs = f"This exercise needs {', '.join(missing)}, which is not installed"
-    return f'{needs}: run pip install -e ".[embed]" in the clone.'
+    return f"{needs}: run pip install -c constraints.txt -e '.[embed]' in the clone."
 
 
 def raised(error: BaseException, path: Path) -> str:

@@ -33,7 +33,10 @@ def build(strict: bool = True, target: Path = Path("site"), root: Path | None = 
     root = root or clone.root()
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise UserError(f'missing {", ".join(missing)}: run pip install -e ".[docs]" in the clone')
+        raise UserError(
+            f"missing {', '.join(missing)}: "
+            "run pip install -c constraints.txt -e '.[docs]' in the clone"
+        )
     install_katex(root / "docs")
     command = [sys.executable, "-m", "mkdocs", "build", "--config-file", str(root / "mkdocs.yml")]
     command += ["--clean", "--site-dir", str(target.resolve())]

@@ -225,7 +225,10 @@ def installed(name: str) -> ImportError | None:
     if name == "varlen" and not _has_varlen():
         return ImportError("varlen needs torch 2.12 or newer")
     if name == "flash_attention_2" and find_spec("flash_attn") is None:
-        return ImportError("flash_attention_2 needs the package flash-attn: pip install flash-attn")
+        return ImportError(
+            "flash_attention_2 needs the package flash-attn: "
+            "pip install --no-build-isolation -c constraints.txt flash-attn"
+        )
     return None
 
 

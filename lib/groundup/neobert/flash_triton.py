@@ -199,7 +199,10 @@ def flash_forward(
         ValueError: there is no GPU, a gradient is asked for, or the kernel can't run on this input.
     """
     if triton is None:
-        raise ImportError("the kernel needs Triton: pip install triton, or torch's build for CUDA")
+        raise ImportError(
+            "the kernel needs Triton: pip install -c constraints.txt triton, "
+            "or torch's build for CUDA"
+        )
     if q.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         raise ValueError(f"the kernel runs on a GPU: got tensors on {q.device.type}")
     if torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v)):

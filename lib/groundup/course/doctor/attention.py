@@ -86,7 +86,7 @@ def _flash_package(device: "torch.device") -> Any:
         return None
     try:
         from flash_attn import flash_attn_func
-    except ImportError:
+    except (ImportError, OSError):  # flash_package says why
         return None
 
     def attend(*inputs: "torch.Tensor") -> "torch.Tensor":
@@ -144,7 +144,10 @@ def judge_gpu(numbers: Numbers) -> Judgement:
         return Judgement(Verdict.ABSENT, "none; everything in the course runs without")
     if numbers["cuda"] is None:
         measured = "an NVIDIA driver is here, but this PyTorch is built for the CPU alone"
-        mend = "on Linux, pip install --force-reinstall torch; elsewhere see pytorch.org"
+        mend = (
+            "on Linux, pip install --force-reinstall -c constraints.txt torch; "
+            "elsewhere see pytorch.org"
+        )
         return Judgement(Verdict.WARN, measured, mend)
     measured = f"PyTorch (CUDA {numbers['cuda']}) finds no GPU, though an NVIDIA driver is here"
     mend = "run nvidia-smi: it says whether the GPU is visible and which CUDA the driver supports"

@@ -97,7 +97,9 @@ def judge_memory(numbers: Numbers) -> Judgement:
     """The tour's budget is 4 GB; a chapter takes up to 1."""
     free = numbers["gigabytes"]
     if free is None:
-        return Judgement(Verdict.ABSENT, "this system does not say", "pip install psutil")
+        return Judgement(
+            Verdict.ABSENT, "this system does not say", "pip install -c constraints.txt psutil"
+        )
     measured = f"{free:.1f} GB free; the tour may take {TOUR_GIGABYTES:.0f}"
     if free < 1:
         mend = "close other programs, or allow this container more: chapters take up to 1 GB"

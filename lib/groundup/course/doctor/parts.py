@@ -47,8 +47,8 @@ def measure_exercises() -> Numbers:
 
     try:
         root = clone.root()
-    except UserError:
-        return {"clone": False}
+    except UserError as error:
+        return {"clone": False, "why": str(error)}
     exercises = catalogue(root)
     stale: list[str] = []
     edited = 0
@@ -69,8 +69,7 @@ def measure_exercises() -> Numbers:
 def judge_exercises(numbers: Numbers) -> Judgement:
     """What a learner has edited is their work; any other difference is a fault."""
     if not numbers["clone"]:
-        mend = "clone the repository and call from there: chapters and exercises live in it"
-        return Judgement(Verdict.ABSENT, "not inside a clone", mend)
+        return Judgement(Verdict.ABSENT, "not checked: no clone to check", numbers["why"])
     if numbers["stale"]:
         more = len(numbers["stale"]) - 1
         measured = f"{numbers['stale'][0]}{f' and {more} more' if more else ''}: not the library's"

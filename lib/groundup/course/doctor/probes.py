@@ -1,6 +1,13 @@
 """Everything the doctor runs, in order."""
 
-from groundup.course.doctor import arithmetic, attention, machine, parts, yardsticks
+from groundup.course.doctor import (
+    arithmetic,
+    attention,
+    flash_package,
+    machine,
+    parts,
+    yardsticks,
+)
 from groundup.course.doctor.findings import Probe
 
 _MACHINE, _NUMPY, _TORCH, _COURSE = "This machine", "NumPy", "PyTorch", "The course"
@@ -129,6 +136,16 @@ PROBES = (
         seconds=120,
     ),
     Probe(
+        "flash_package",
+        _TORCH,
+        "flash-attn package",
+        flash_package.measure,
+        flash_package.judge,
+        mend="remove it, since nothing in the course needs it: pip uninstall flash-attn",
+        needs=("torch",),
+        seconds=120,
+    ),
+    Probe(
         "torch_speed",
         _TORCH,
         "training step",
@@ -165,7 +182,7 @@ PROBES = (
         "packages of Part III",
         parts.measure_packages,
         parts.judge_packages,
-        mend="pip install -e . in the clone",
+        mend="pip install -c constraints.txt -e . in the clone",
     ),
     Probe(
         "figure",
