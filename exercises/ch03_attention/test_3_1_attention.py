@@ -61,22 +61,31 @@ def by_definition(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
 def test_result(own: Any) -> None:
     """y is like q: (..., T, K), float32 if the inputs are"""
     rng = np.random.default_rng(0)
-    q, k, v = (rng.normal(size=(2, 3, n, 4)).astype(np.float32) for n in (2, 5, 5))
-    result = own.attention(q, k, v)
-    expect.parts(result, ("y", "cache"))
-    expect.array(result[0], like=q, shape=q.shape, what="y")
+    for dtype in (np.float32, np.float64):
+        q, k, v = (rng.normal(size=(2, 3, n, 4)).astype(dtype) for n in (2, 5, 5))
+        for mask in (None, np.tri(2, 5, 3, dtype=bool)):
+            result = own.attention(q, k, v, mask)
+            expect.parts(result, ("y", "cache"))
+            expect.array(
+                result[0],
+                like=q,
+                shape=q.shape,
+                what="y" if mask is None else "y with a mask",
+                probably="The weights are (..., T, S), and weights @ v is (..., T, K).",
+            )
 
 
 @check(Layer.SHAPES)
 def test_gradient_shapes(own: Any) -> None:
     """dq, dk and dv have the shapes and the dtype of q, k and v"""
     rng = np.random.default_rng(0)
-    inputs = [rng.normal(size=(2, n, 4)).astype(np.float32) for n in (2, 5, 5)]
-    _, cache = own.attention(*inputs)
-    result = own.attention_backward(np.ones_like(inputs[0]), cache)
-    expect.parts(result, GRADIENTS)
-    for name, gradient, value in zip(GRADIENTS, result, inputs, strict=True):
-        expect.array(gradient, like=value, shape=value.shape, what=name)
+    for dtype in (np.float32, np.float64):
+        inputs = [rng.normal(size=(2, n, 4)).astype(dtype) for n in (2, 5, 5)]
+        _, cache = own.attention(*inputs)
+        result = own.attention_backward(np.ones_like(inputs[0]), cache)
+        expect.parts(result, GRADIENTS)
+        for name, gradient, value in zip(GRADIENTS, result, inputs, strict=True):
+            expect.array(gradient, like=value, shape=value.shape, what=name)
 
 
 @check(Layer.INPUTS)
@@ -111,7 +120,7 @@ def test_one_query(own: Any) -> None:
 def test_mask(own: Any) -> None:
     """a masked key gets no weight, and the others share all of it"""
     k = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0]])
-    v = np.array([[8.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0], [16.0, 0.0, 0.0, 0.0]])
+    v = np.array([[8.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0], [20.0, 0.0, 0.0, 0.0]])
     mask = np.array([[True, True, False]])
     y, cache = own.attention(Q.copy(), k, v, mask)
     given = {"q": Q, "k": k, "v": v, "mask": mask}
@@ -122,19 +131,36 @@ def test_mask(own: Any) -> None:
         given=given,
         probably="The scaled scores are ln 3, 0 and 2·ln 3, and the third key is masked, so that "
         "3/4 and 1/4 are left. If you have 1.846 at [0, 0], the mask is applied after the softmax, "
-        "and the weights no longer sum to one. If you have 8 at [0, 0], a masked score is 0, "
-        "which is a score like any other: it must be minus infinity. If you have 16 at [0, 0], the "
-        "mask is turned round: True is where a query may look. If you have 12.92 at [0, 0], it is "
-        "not used. If you have 10.53 at [0, 0], it is added to the scores as a number.",
+        "and the weights no longer sum to one. If you have 8.8 at [0, 0], a masked score is 0, "
+        "which is a score like any other: it must be minus infinity. If you have 20 at [0, 0], the "
+        "mask is read the wrong way round: True is where a query may look. If you have 15.69 at "
+        "[0, 0], the mask is not used. If you have 12.34 at [0, 0], the mask is added to the "
+        "scores as a number.",
     )
     expect.close(
         cache[0],
         np.array([[0.75, 0.25, 0.0]]),
         what="The first entry of the cache, the weights,",
         given=given,
-        probably="y is right, so look at what the cache begins with: other code reads the weights "
+        probably="y is right. The weights come first in the cache, because other code reads them "
         "there.",
     )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_refuses_other_masks(own: Any) -> None:
+    """a mask that is not boolean, or does not fit, raises ValueError"""
+    ones = np.ones((1, 2))
+    for mask, fault in (
+        (ones.astype(int), "the mask holds whole numbers"),
+        (ones, "the mask holds floats"),
+        (np.ones((1, 3), bool), "there are 2 keys and the mask has 3"),
+        (np.ones((2, 2), bool), "there is 1 query and the mask has 2 rows"),
+        (np.ones((1, 1, 2), bool), "the mask has an axis more than the scores"),
+        (np.ones((2, 1), bool), "there is 1 query and the mask is (2, 1)"),
+    ):
+        with expect.raises(ValueError, fault, {**GIVEN, "mask": mask}):
+            own.attention(Q.copy(), K.copy(), V.copy(), mask)
 
 
 @check(Layer.EXAMPLE)
@@ -147,7 +173,7 @@ def test_dv_by_hand(own: Any) -> None:
         what="dv",
         given={**GIVEN, "dy": DY},
         probably="y = 3/4·v₀ + 1/4·v₁, so v₀ gets 3/4 of dy and v₁ gets 1/4. If you have 0.375 "
-        "at [0, 0], the scale is in it: the values are not scaled.",
+        "at [0, 0], dv holds the scale, which belongs to the scores.",
     )
 
 
@@ -164,9 +190,7 @@ def test_dq_by_hand(own: Any) -> None:
         "weights 3/4 and 1/4 is 6.5. So the scores' gradients are 3/4·(8 - 6.5) = 1.125 and "
         "1/4·(2 - 6.5) = -1.125; times the keys, divided by √4. If you have 4 at [0, 0], softmax "
         "is passed through as if it were not there. If you have 3 at [0, 0], the mean is not "
-        "taken off. If you have 0.75 at [0, 0], each weight minds only its own score, or the "
-        "sum runs over the queries. If you have 1.125 at [0, 0], the scale is missing, or the mean "
-        "is a plain one. If you have 0.2812 at [0, 0], the scale is applied twice.",
+        "subtracted. If you have 0.2812 at [0, 0], the scale is applied twice.",
     )
 
 
@@ -181,8 +205,8 @@ def test_dk_by_hand(own: Any) -> None:
         what="dk",
         given={**GIVEN, "dy": DY},
         probably="The scores' gradients are 1.125 and -1.125. Each key's is its score's times the "
-        "query, divided by √4. dq was right, so dk differs from it in what it is multiplied with, "
-        "and in a transpose. If you have 2.472 at [0, 0], the scale is missing here.",
+        "query, divided by √4. They are the scores' gradients of dq, transposed and multiplied by "
+        "q where dq has k.",
     )
 
 
@@ -195,8 +219,9 @@ def test_random(own: Any) -> None:
             by_definition(**case),
             what="y",
             given=case,
-            probably="One query is right. With several, look along which axis the softmax runs, "
-            "and which axes of k are swapped: only the last two.",
+            probably="Here K is not always 4, there may be several queries, and axes in front of "
+            "them. Each query has a softmax of its own, over its keys, and only the last two axes "
+            "of k are swapped.",
         )
 
 
@@ -209,7 +234,58 @@ def test_random_masks(own: Any) -> None:
             by_definition(**case),
             what="y",
             given=case,
-            probably="Without a mask it is right. Each query has its own row of the mask.",
+            probably="Each query has its own row of the mask, and each entry of the axes in front "
+            "has its own mask.",
+        )
+
+
+@check(Layer.RANDOM, points=2)
+def test_masks_that_broadcast(own: Any) -> None:
+    """a mask may have axes of length 1, or fewer axes; then no mask"""
+    rng = np.random.default_rng(35)
+    q, k, v = (rng.normal(size=(2, 1, n, 2)).round(1) for n in (2, 3, 3))
+    given = {"q": q, "k": k, "v": v}
+    keys, rows = np.array([True, False, True]), np.array([[True], [False]])
+    for mask in (keys, keys[None], np.tri(2, 3, 1, dtype=bool), rows, rows[:, None, None] | keys):
+        y, _ = own.attention(q.copy(), k.copy(), v.copy(), mask)
+        whole = np.broadcast_to(mask, (2, 1, 2, 3))
+        expect.close(
+            y,
+            by_definition(q, k, v, whole),
+            what="y",
+            given={**given, "mask": mask},
+            probably="The mask has the shape (..., T, S) after broadcasting: an axis of length 1, "
+            "or one that is missing in front, holds for all. Where a row of it is False "
+            "throughout, the query gets zeros.",
+        )
+    expect.close(
+        own.attention(q.copy(), k.copy(), v.copy())[0],
+        by_definition(q, k, v),
+        what="y without a mask, after calls with one,",
+        given=given,
+        probably="No call may depend on the calls before it.",
+    )
+
+
+@check(Layer.RANDOM)
+def test_two_forward_passes(own: Any) -> None:
+    """a cache stays good while other forward passes run"""
+    first, second = list(cases(36, masked=False, sizes=(((), 2, 3, 2),) * 2))
+    dy = np.array([[1.0, -2.0], [0.5, 1.0]])
+    _, cache = own.attention(**first)
+    alone = own.attention_backward(dy.copy(), cache)
+    own.attention(**second)
+    after = own.attention_backward(dy.copy(), cache)
+    expect.parts(alone, GRADIENTS)
+    expect.parts(after, GRADIENTS)
+    for name, received, expected in zip(GRADIENTS, after, alone, strict=True):
+        expect.close(
+            received,
+            expected,
+            what=f"{name}, taken once more after another forward pass,",
+            given={**first, "dy": dy},
+            probably="The expected numbers are your own, from before that pass. All that the "
+            "backward pass needs must be in the cache that it is given.",
         )
 
 
@@ -232,8 +308,9 @@ def test_gradients(own: Any) -> None:
                     at=case[name],
                     what=f"d{name}",
                     given={**case, "dy": dy},
-                    probably="The example has one query. With several, each key collects from all "
-                    "of them, and each query has a softmax of its own.",
+                    probably="Each key collects from all queries, and each query has a softmax of "
+                    "its own. A change of the input moves y by something other than this gradient "
+                    "says.",
                 )
 
 
@@ -247,8 +324,25 @@ def test_large_scores(own: Any) -> None:
         np.array([[1.0]]),
         what="y",
         given={"q": q, "k": k, "v": v},
-        probably="exp(10000) is too large for a float. softmax, which is imported already, "
-        "subtracts the largest score first.",
+        probably="The scores are 10,000 and 9,900. exp(10000) is too large for a float; softmax, "
+        "which is imported already, subtracts the largest score first.",
+    )
+
+
+@check(Layer.STABILITY)
+def test_large_masked_score(own: Any) -> None:
+    """a masked score of 10,000 leaves the others their weights"""
+    k = np.array([[1e4, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
+    q, mask = Q.copy(), np.array([[False, True, True]])
+    v = np.array([[1.0, 0.0, 0.0, 0.0], *V])
+    expect.close(
+        own.attention(q, k.copy(), v.copy(), mask)[0],
+        np.array([[6.0, 0.0, 0.0, 0.5]]),
+        what="y",
+        given={"q": q, "k": k, "v": v, "mask": mask},
+        probably="The first key is masked, and the other two are the worked example: 3/4 and 1/4. "
+        "A softmax that still sees the masked score rounds their weights to 0; set that score to "
+        "minus infinity before the softmax.",
     )
 
 
@@ -263,9 +357,24 @@ def test_nothing_to_look_at(own: Any) -> None:
         np.zeros((1, 4)),
         what="y",
         given=given,
-        probably="If you have 4 at [0, 0], masked scores are large and negative, and a row of "
-        "them is an even mixture of what must not be seen: use minus infinity. If you have nan "
-        "at [0, 0], the softmax divides 0 by 0; the one that is imported does not.",
+        probably="Where every key is masked, all scores are minus infinity, and softmax, which is "
+        "imported already, turns such a row into zeros. A large negative number in place of minus "
+        "infinity would give an even mixture of what must not be seen.",
     )
     for name, gradient in zip(GRADIENTS, own.attention_backward(DY.copy(), cache), strict=True):
         expect.close(gradient, np.zeros(gradient.shape), what=name, given=given)
+
+
+@check(Layer.STABILITY)
+def test_one_query_without_keys(own: Any) -> None:
+    """of two queries, one may look nowhere: it alone gets zeros"""
+    q, mask = np.concatenate([Q, Q]), np.array([[True, True], [False, False]])
+    y, _ = own.attention(q.copy(), K.copy(), V.copy(), mask)
+    expect.close(
+        y,
+        np.array([[6.0, 0.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]),
+        what="y",
+        given={"q": q, "k": K, "v": V, "mask": mask},
+        probably="Row 0 of y is the worked example. Query 1 may look nowhere, whatever query 0 "
+        "may do.",
+    )

@@ -22,6 +22,10 @@ def test_causal_shape(own: Any) -> None:
         what="causal_mask(2, 5)",
         probably="Rows are queries, columns are keys.",
     )
+    for queries, keys in ((0, 0), (0, 2)):
+        what = f"causal_mask({queries}, {keys})"
+        mask = own.causal_mask(queries, keys)
+        expect.array(mask, like=BOOLEAN, shape=(queries, keys), what=what)
 
 
 @check(Layer.SHAPES)
@@ -52,9 +56,9 @@ def test_three_tokens(own: Any) -> None:
         np.array([[True, False, False], [True, True, False], [True, True, True]]),
         what="causal_mask(3)",
         given={"queries": 3},
-        probably="Row t says where query t may look: at keys 0 to t, itself with them. With a True "
-        "just right of the diagonal each token sees the next one, which it has to predict. With a "
-        "False on the diagonal the first token sees nothing at all.",
+        probably="Row t says where query t may look: at keys 0 to t, itself among them. True "
+        "to the right of the diagonal would show a token what comes after it, which it has to "
+        "predict. False on the diagonal would leave the first token nothing to look at.",
     )
 
 
@@ -66,8 +70,8 @@ def test_last_two_of_four(own: Any) -> None:
         np.array([[True, True, True, False], [True, True, True, True]]),
         what="causal_mask(2, 4)",
         given={"queries": 2, "keys": 4},
-        probably="Two keys are older than both queries. The queries stand at positions 2 and 3, "
-        "and not at 0 and 1.",
+        probably="Of the four positions, 0 to 3, the queries are the last two: query 0 is at "
+        "position 2 and sees the keys 0 to 2, and query 1 is at position 3 and sees all four.",
     )
 
 
@@ -79,7 +83,8 @@ def test_padding(own: Any) -> None:
         REAL,
         what="key_mask(real)[:, 0, 0, :]",
         given={"real": REAL},
-        probably="True is where a query may look: at real tokens.",
+        probably="True is where a query may look: at real tokens. There are two examples, and "
+        "each has its own row of real.",
     )
     both = np.tri(3, dtype=bool) & own.key_mask(REAL.copy())
     expect.close(
@@ -95,10 +100,16 @@ def test_refuses_what_fits_nothing(own: Any) -> None:
     """what is no mask, or has too few keys, raises ValueError"""
     with expect.raises(ValueError, "there are 3 queries and 2 keys"):
         own.causal_mask(3, 2)
-    with expect.raises(ValueError, "real has one axis"):
-        own.key_mask(np.array([True, False]))
-    with expect.raises(ValueError, "real holds the integers 1 and 0, which ~ does not turn round"):
-        own.key_mask(np.array([[1, 0]]))
+    with expect.raises(ValueError, "there are 2 queries and 0 keys"):
+        own.causal_mask(2, 0)
+    for real, fault in (
+        (np.array([True, False]), "real has one axis"),
+        (np.array([[[True, False]]]), "real has three axes"),
+        (np.array([[1, 0]]), "real holds the integers 1 and 0, which ~ does not invert"),
+        (np.array([[1.0, 0.0]]), "real holds floats"),
+    ):
+        with expect.raises(ValueError, fault, {"real": real}):
+            own.key_mask(real)
 
 
 @check(Layer.RANDOM)
@@ -113,8 +124,29 @@ def test_random_sizes(own: Any) -> None:
             expected,
             what="causal_mask(queries, keys)",
             given={"queries": queries, "keys": keys},
-            probably="The last query stands at the last key and sees all of them.",
+            probably="Query t is at position S - T + t, so the last query is at the last key and "
+            "sees all of them.",
         )
+
+
+@check(Layer.RANDOM)
+def test_masks_of_their_own(own: Any) -> None:
+    """what is written into one causal mask changes no other"""
+    one = own.causal_mask(2, 3)
+    expected = one.copy()
+    if one.flags.writeable:
+        one[...] = False
+    other = own.causal_mask(2, 3).copy()
+    if one.flags.writeable:
+        one[...] = expected
+    expect.close(
+        other,
+        expected,
+        what="The mask of a second call, after False was written into that of the first,",
+        given={"queries": 2, "keys": 3},
+        probably="A caller may change the mask that it got, as mask &= real does. Make a new array "
+        "in each call.",
+    )
 
 
 @check(Layer.RANDOM)
@@ -131,5 +163,6 @@ def test_random_padding(own: Any) -> None:
                 real,
                 what=f"What query {t} may look at",
                 given={"real": real},
-                probably="What counts as padding is said by real, and by nothing else.",
+                probably="Every query may look where real is True in its example, wherever that "
+                "is, and nowhere else.",
             )

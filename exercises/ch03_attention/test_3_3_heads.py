@@ -7,36 +7,40 @@ import numpy as np
 from groundup.course import expect
 from groundup.course.checks import Layer, check
 
-# Two tokens of width 4: the tens say which token, the ones which column.
-X = np.array([[[0.0, 1.0, 2.0, 3.0], [10.0, 11.0, 12.0, 13.0]]])
+# Three tokens of width 4: the tens say which token, the ones which column.
+X = np.array([[[0.0, 1.0, 2.0, 3.0], [10.0, 11.0, 12.0, 13.0], [20.0, 21.0, 22.0, 23.0]]])
 # The same in two heads of width 2.
-SPLIT = np.array([[[[0.0, 1.0], [10.0, 11.0]], [[2.0, 3.0], [12.0, 13.0]]]])
+SPLIT = np.array(
+    [[[[0.0, 1.0], [10.0, 11.0], [20.0, 21.0]], [[2.0, 3.0], [12.0, 13.0], [22.0, 23.0]]]]
+)
 
 
 @check(Layer.SHAPES)
 def test_split_shape(own: Any) -> None:
     """split_heads gives (B, H, T, K)"""
-    x = np.zeros((2, 3, 8), dtype=np.float32)
-    expect.array(
-        own.split_heads(x, 4),
-        like=x,
-        shape=(2, 4, 3, 2),
-        what="split_heads(x, 4)",
-        probably="Four heads share a width of 8, so each has 2. Heads come before tokens.",
-    )
+    for dtype in (np.float32, np.float64):
+        x = np.zeros((2, 3, 8), dtype)
+        expect.array(
+            own.split_heads(x, 4),
+            like=x,
+            shape=(2, 4, 3, 2),
+            what="split_heads(x, 4)",
+            probably="Four heads share a width of 8, so each has 2. Heads come before tokens.",
+        )
 
 
 @check(Layer.SHAPES)
 def test_merge_shape(own: Any) -> None:
     """merge_heads gives (B, T, H·K)"""
-    x = np.zeros((2, 4, 3, 2), dtype=np.float32)
-    expect.array(
-        own.merge_heads(x),
-        like=x,
-        shape=(2, 3, 8),
-        what="merge_heads(x)",
-        probably="The heads are laid side by side: four heads of width 2 give a width of 8.",
-    )
+    for dtype in (np.float32, np.float64):
+        x = np.zeros((2, 4, 3, 2), dtype)
+        expect.array(
+            own.merge_heads(x),
+            like=x,
+            shape=(2, 3, 8),
+            what="merge_heads(x)",
+            probably="The heads are laid side by side: four heads of width 2 give a width of 8.",
+        )
 
 
 @check(Layer.INPUTS)
@@ -57,30 +61,31 @@ def test_inputs_unchanged(own: Any) -> None:
 
 @check(Layer.EXAMPLE, points=2)
 def test_split_by_hand(own: Any) -> None:
-    """two tokens of width 4 become two heads of width 2"""
+    """three tokens of width 4 become two heads of width 2"""
     expect.close(
         own.split_heads(X.copy(), 2),
         SPLIT,
         what="split_heads(x, 2)",
         given={"x": X, "heads": 2},
-        probably="Head 0 owns columns 0 and 1 of every token. If you have 2 at [0, 0, 1, 0], the "
-        "numbers were never moved: reshape alone hands all of token 0 to head 0. If you have 2 at "
-        "[0, 0, 0, 1], a head has every second column and not two neighbours.",
+        probably="Head 0 gets columns 0 and 1 of every token, and head 1 gets columns 2 and 3. If "
+        "you have 2 at [0, 0, 1, 0], the numbers were never moved: reshape alone gives all of "
+        "token 0 to head 0. If you have 2 at [0, 0, 0, 1], a head has every second column and not "
+        "two neighbours.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_merge_by_hand(own: Any) -> None:
-    """two heads of width 2 become two tokens of width 4"""
+    """two heads of width 2 become three tokens of width 4"""
     expect.close(
         own.merge_heads(SPLIT.copy()),
         X,
         what="merge_heads(x)",
         given={"x": SPLIT},
         probably="Token 0 gets its two columns of head 0 and then its two of head 1. If you have "
-        "10 at [0, 0, 2], nothing was moved: reshape alone joins two tokens of one head. If you "
+        "10 at [0, 0, 2], no number was moved: reshape alone joins two tokens of one head. If you "
         "have 2 at [0, 0, 1], the columns of the heads alternate. If you have 2 at [0, 0, 0], the "
-        "heads stand in the opposite order.",
+        "heads come in the opposite order.",
     )
 
 
@@ -96,7 +101,8 @@ def test_random_split(own: Any) -> None:
             expected,
             what="split_heads(x, heads)",
             given={"x": x, "heads": heads},
-            probably="The example has as many heads as columns in a head; here they differ.",
+            probably="The example has one text, and as many heads as columns in a head. Here there "
+            "may be several texts, and the two numbers differ.",
         )
 
 
@@ -111,5 +117,6 @@ def test_random_merge(own: Any) -> None:
             np.concatenate([x[:, h] for h in range(heads)], axis=-1),
             what="merge_heads(x)",
             given={"x": x},
-            probably="The example has as many heads as columns in a head; here they differ.",
+            probably="The example has one text, and as many heads as columns in a head. Here there "
+            "may be several texts, and the two numbers differ.",
         )

@@ -25,6 +25,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "wo": (4, 4),
     "bo": (4,),
 }
+GRADIENTS = [f"d{name}" for name in SHAPES]
 
 
 def run(own: Any, case: dict[str, Any], heads: int, mask: Any = None) -> Any:
@@ -75,28 +76,32 @@ def by_definition(case: dict[str, Any], heads: int, mask: Any) -> Any:
         rows = case["wo"][h * each : (h + 1) * each]  # what this head adds to the output
         for t in range(length):
             parts = [math.exp(float(q[t] @ k[s]) / math.sqrt(each)) for s in seen]
-            mixed = sum(p * v[s] for p, s in zip(parts, seen, strict=True)) / math.fsum(parts)
-            y[b, t] += mixed @ rows
+            if seen:
+                mixed = sum(p * v[s] for p, s in zip(parts, seen, strict=True)) / math.fsum(parts)
+                y[b, t] += mixed @ rows
     return y + case["bo"]
 
 
 @check(Layer.SHAPES)
 def test_result(own: Any) -> None:
     """y is like x: (B, T, D), float32 if the inputs are"""
-    case = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
-    y, _ = run(own, case, 2, np.ones((2, 3), bool))
-    expect.array(y, like=case["x"], shape=(2, 3, 4), what="y")
+    for dtype in (np.float32, np.float64):
+        case = {name: np.ones(shape, dtype) for name, shape in SHAPES.items()}
+        for mask in (None, np.ones((2, 3), bool)):
+            y, _ = run(own, case, 2, mask)
+            expect.array(y, like=case["x"], shape=(2, 3, 4), what="y")
 
 
 @check(Layer.SHAPES)
 def test_gradient_shapes(own: Any) -> None:
     """five gradients, of the shapes of x and the parameters"""
-    case = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
-    _, cache = run(own, case, 2)
-    result = own.multi_head_attention_backward(np.ones((2, 3, 4), np.float32), cache)
-    expect.parts(result, [f"d{name}" for name in SHAPES])
-    for (name, value), gradient in zip(case.items(), result, strict=True):
-        expect.array(gradient, like=value, shape=value.shape, what=f"d{name}")
+    for dtype in (np.float32, np.float64):
+        case = {name: np.ones(shape, dtype) for name, shape in SHAPES.items()}
+        _, cache = run(own, case, 2)
+        result = own.multi_head_attention_backward(np.ones((2, 3, 4), dtype), cache)
+        expect.parts(result, GRADIENTS)
+        for gradient, (name, value) in zip(result, case.items(), strict=True):
+            expect.array(gradient, like=value, shape=value.shape, what=f"d{name}")
 
 
 @check(Layer.INPUTS)
@@ -123,7 +128,7 @@ def test_two_heads_by_hand(own: Any) -> None:
         "and 15: it returns 9 and 11. So (6, 9) and (4, 11) go through wo and bo. If you have 6 "
         "at [0, 0, 0], bo is missing. If you have 18 at [0, 0, 1], bqkv is. If you have 15.48 at "
         "[0, 0, 0], the heads were not split. If you have 17 at [0, 0, 0], x is added, which is "
-        "the caller's business. If you have 16 at [0, 0, 1], the heads were joined without "
+        "left to the caller. If you have 16 at [0, 0, 1], the heads were joined without "
         "a transpose. If you have 11 at [0, 0, 0], values and keys have changed places.",
     )
 
@@ -139,16 +144,33 @@ def test_mask_by_hand(own: Any) -> None:
         what="y",
         given={**PAPER, "heads": 2, "mask": mask},
         probably="With one key left, its weight is 1: head 0 returns 8 and head 1 returns 3, for "
-        "both queries. If you have 16 at [0, 0, 0], padding is looked at. If you have 10 at "
-        "[0, 0, 0], only padding is.",
+        "both queries. If you have 14 at [0, 1, 0], padding is looked at. If you have 10 at "
+        "[0, 0, 0], only padding is looked at. The mask hides keys, "
+        "and not queries.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_another_mask(own: Any) -> None:
-    """a mask that is not (B, T) raises ValueError, though it would fit"""
-    with expect.raises(ValueError, "x is (1, 2, 2) and the mask (1, 1)"):
-        own.multi_head_attention(**PAPER, heads=2, mask=np.ones((1, 1), bool))
+    """a mask that is not a boolean (B, T) raises ValueError"""
+    for mask, fault in (
+        (np.ones((1, 1), bool), "x is (1, 2, 2) and the mask is (1, 1)"),
+        (np.ones(2, bool), "x is (1, 2, 2) and the mask is (2,)"),
+        (np.ones((1, 1, 1, 2), bool), "x is (1, 2, 2) and the mask is (1, 1, 1, 2)"),
+        (np.ones((1, 2), int), "the mask holds whole numbers"),
+        (np.ones((1, 2)), "the mask holds floats"),
+    ):
+        with expect.raises(ValueError, fault, {"mask": mask}):
+            own.multi_head_attention(**PAPER, heads=2, mask=mask)
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_heads(own: Any) -> None:
+    """a number of heads that does not divide D raises ValueError"""
+    case = {name: np.ones(shape) for name, shape in SHAPES.items()}
+    for heads in (3, 8):
+        with expect.raises(ValueError, f"D is 4 and there are {heads} heads", {"heads": heads}):
+            own.multi_head_attention(**case, heads=heads)
 
 
 @check(Layer.RANDOM, points=2)
@@ -161,9 +183,55 @@ def test_random(own: Any) -> None:
             by_definition(case, heads, mask),
             what="y",
             given={**case, "heads": heads} | ({} if mask is None else {"mask": mask}),
-            probably="In the example queries and keys may change places unseen, and heads have "
-            "width 1. The first third of the row is the queries, then come keys, then values; a "
-            "head owns neighbouring columns of each.",
+            probably="The first third of x @ wqkv + bqkv is the queries, then come keys, then "
+            "values, and a head has neighbouring columns of each. Its scores are divided by the "
+            "root of its own width. Each example has its own row of the mask.",
+        )
+
+
+@check(Layer.RANDOM)
+def test_nothing_but_padding(own: Any) -> None:
+    """an example that is all padding gives bo in every row"""
+    ((case, heads, mask),) = cases(37, ((2, 2, 4, 2, True),))
+    mask[1] = False
+    y, _ = run(own, case, heads, mask)
+    expect.close(
+        y,
+        by_definition(case, heads, mask),
+        what="y",
+        given={**case, "heads": heads, "mask": mask},
+        probably="In the second example no query has a key. Attention gives zeros there, and bo is "
+        "all that is left.",
+    )
+    y, _ = run(own, case, heads)
+    expect.close(
+        y,
+        by_definition(case, heads, None),
+        what="y without a mask, after a call with one,",
+        given={**case, "heads": heads},
+        probably="No call may depend on the calls before it.",
+    )
+
+
+@check(Layer.RANDOM)
+def test_two_forward_passes(own: Any) -> None:
+    """a cache stays good while other forward passes run"""
+    (first, heads, mask), (second, *_) = cases(38, ((1, 2, 4, 2, True), (1, 2, 4, 2, False)))
+    dy = np.random.default_rng(39).normal(size=(1, 2, 4)).round(1)
+    _, cache = run(own, first, heads, mask)
+    alone = own.multi_head_attention_backward(dy.copy(), cache)
+    run(own, second, 1)
+    after = own.multi_head_attention_backward(dy.copy(), cache)
+    for each in (alone, after):
+        expect.parts(each, GRADIENTS)
+    for name, received, expected in zip(GRADIENTS, after, alone, strict=True):
+        expect.close(
+            received,
+            expected,
+            what=f"{name}, taken once more after another forward pass,",
+            given={"x": first["x"], "heads": heads, "dy": dy},
+            probably="The expected numbers are your own, from before that pass. All that the "
+            "backward pass needs must be in the cache that it is given.",
         )
 
 
@@ -184,6 +252,7 @@ def _differences(own: Any, names: tuple[str, ...]) -> None:
         _, cache = run(own, case, heads, mask)
         dy = np.random.default_rng(36).normal(size=case["x"].shape).round(1)
         result = own.multi_head_attention_backward(dy.copy(), cache)
+        expect.parts(result, GRADIENTS)
         for name, received in zip(SHAPES, result, strict=True):
             if name not in names:
                 continue
@@ -206,7 +275,8 @@ def _differences(own: Any, names: tuple[str, ...]) -> None:
                 at=case[name],
                 what=f"d{name}",
                 given={"x": case["x"], "heads": heads, "dy": dy},
-                probably="Each step of the forward pass has its backward, in the opposite order. "
-                "Look at what turns heads into tokens and back, and at the order of the three "
-                "parts.",
+                probably="Each step of the forward pass has its backward, in the opposite order: "
+                "the output projection, heads joined, attention, heads split, the three parts, the "
+                "fused projection. A change of the input moves y by something other than this "
+                "gradient says.",
             )

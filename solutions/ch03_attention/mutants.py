@@ -1,4 +1,4 @@
-"""Wrong versions of the exercises of chapter 3. What is wrong stands in each docstring."""
+"""Wrong versions of the exercises of chapter 3. Each docstring says what is wrong."""
 
 import numpy as np
 
@@ -21,6 +21,19 @@ def _scale(q):
 
 def _masked(scores, mask, value=-np.inf):
     return scores if mask is None else np.where(mask, scores, value)
+
+
+def _fitting(mask, scores, added):
+    """The scores with something added, if the mask is a right one.
+
+    Raises:
+        ValueError: it is not boolean, or does not fit.
+    """
+    if mask is not None:
+        same = np.broadcast_shapes(mask.shape, scores.shape) == scores.shape
+        if mask.dtype != bool or not same:
+            raise ValueError("the mask must be boolean and fit")
+    return scores + added
 
 
 @mutant("3.1", replaces="attention")
@@ -99,7 +112,7 @@ def mask_added(q, k, v, mask=None):
 @mutant("3.1", replaces="attention")
 def mask_inverted(q, k, v, mask=None):
     """The mask is read the wrong way round: True is where a query may look."""
-    return right_attention(q, k, v, None if mask is None else ~mask)
+    return right_attention(q, k, v, ~mask if mask is not None and mask.dtype == bool else mask)
 
 
 @mutant("3.1", replaces="attention")
@@ -154,9 +167,71 @@ def all_axes_turned(q, k, v, mask=None):
     return weights @ v, (weights, q, k, v, scale)
 
 
+@mutant("3.1", replaces="attention")
+def mask_in_float64(q, k, v, mask=None):
+    """np.where(mask, 0.0, -np.inf) is float64, and turns masked float32 scores into float64."""
+    scale = _scale(q)
+    scores = q @ _swap(k) * scale
+    weights = softmax(
+        scores if mask is None else _fitting(mask, scores, np.where(mask, 0, -np.inf))
+    )
+    return weights @ v, (weights, q, k, v, scale)
+
+
+@mutant("3.1", replaces="attention")
+def renormalised(q, k, v, mask=None):
+    """The mask acts after the softmax, and the rest is divided by its sum: it may round to 0."""
+    scale = _scale(q)
+    weights = softmax(q @ _swap(k) * scale)
+    if mask is not None:
+        weights = _fitting(mask, weights, 0) * mask
+        total = weights.sum(axis=-1, keepdims=True)
+        weights = weights / np.where(total == 0, total.dtype.type(1), total)
+    return weights @ v, (weights, q, k, v, scale)
+
+
+@mutant("3.1", replaces="attention")
+def whole_masks_alone(q, k, v, mask=None):
+    """Only a mask with all axes of the scores is accepted; one that broadcasts is right too."""
+    if mask is not None and mask.shape != (*q.shape[:-1], k.shape[-2]):
+        raise ValueError("the mask must be (..., T, S)")
+    return right_attention(q, k, v, mask)
+
+
+@mutant("3.1", replaces="attention")
+def masks_of_numbers_accepted(q, k, v, mask=None):
+    """A mask of 0 and 1 is not refused: numbers to be added would hide nothing."""
+    return right_attention(q, k, v, None if mask is None else mask.astype(bool))
+
+
+@mutant("3.1", replaces="attention")
+def larger_masks_accepted(q, k, v, mask=None):
+    """The mask's shape is left to NumPy: a mask that is larger makes y larger than q."""
+    if mask is not None and mask.dtype != bool:
+        raise ValueError("the mask must be boolean")
+    scale = _scale(q)
+    weights = softmax(_masked(q @ _swap(k) * scale, mask))
+    return weights @ v, (weights, q, k, v, scale)
+
+
+@mutant("3.1", replaces="attention")
+def zeros_only_if_all_is_masked(q, k, v, mask=None):
+    """Zeros are returned only if the whole mask is False: one query without keys becomes NaN."""
+    scale = _scale(q)
+    scores = _fitting(mask, q @ _swap(k) * scale, 0)
+    if mask is None or mask.any():
+        scores = _masked(scores, mask)
+        with np.errstate(all="ignore"):
+            e = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            weights = e / e.sum(axis=-1, keepdims=True)
+    else:
+        weights = np.zeros_like(scores)
+    return weights @ v, (weights, q, k, v, scale)
+
+
 @mutant("3.1", replaces="attention_backward")
 def jacobian_dropped(dy, cache):
-    """The softmax is left out of the way back: its gradient is passed on as it came."""
+    """The softmax is left out of the backward pass: its gradient is passed on as it came."""
     weights, q, k, v, scale = cache
     dscores = dy @ _swap(v) * scale
     return dscores @ k, _swap(dscores) @ q, _swap(weights) @ dy
@@ -180,7 +255,7 @@ def diagonal_alone(dy, cache):
 
 @mutant("3.1", replaces="attention_backward")
 def plain_mean_taken_off(dy, cache):
-    """The mean that is taken off is a plain one; it must be the mean under the weights."""
+    """The mean that is subtracted is a plain one; it must be the mean under the weights."""
     weights, q, k, v, scale = cache
     dweights = dy @ _swap(v)
     dscores = weights * (dweights - dweights.mean(axis=-1, keepdims=True)) * scale
@@ -261,6 +336,20 @@ def dy_scaled_in_place(dy, cache):
     return dscores @ k, _swap(dscores) @ q, dv
 
 
+def _softmax_backward_in_place(weights, dweights):
+    weights *= dweights - (dweights * weights).sum(axis=-1, keepdims=True)
+    return weights
+
+
+@mutant("3.1", replaces="attention_backward")
+def cached_weights_changed(dy, cache):
+    """The scores' gradient is written into the cached weights: a second backward pass is wrong."""
+    weights, q, k, v, scale = cache
+    dv = _swap(weights) @ dy
+    dscores = _softmax_backward_in_place(weights, dy @ _swap(v)) * scale
+    return dscores @ k, _swap(dscores) @ q, dv
+
+
 def _refuse(queries, keys):
     keys = queries if keys is None else keys
     if keys < queries:
@@ -324,6 +413,25 @@ def too_few_keys_accepted(queries, keys=None):
     return np.tri(queries, keys, keys - queries, dtype=bool)
 
 
+@mutant("3.2", replaces="causal_mask")
+def zero_keys_taken_for_none(queries, keys=None):
+    """keys or queries takes 0 keys for None: ask whether keys is None."""
+    keys = _refuse(queries, keys or queries)
+    return np.tri(queries, keys, keys - queries, dtype=bool)
+
+
+_kept = {}
+
+
+@mutant("3.2", replaces="causal_mask")
+def kept_between_calls(queries, keys=None):
+    """The mask is kept and returned again: a change of it reaches all later calls."""
+    keys = _refuse(queries, keys)
+    if (queries, keys) not in _kept:
+        _kept[queries, keys] = np.tri(queries, keys, keys - queries, dtype=bool)
+    return _kept[queries, keys]
+
+
 def _refuse_real(real):
     if real.ndim != 2 or real.dtype != bool:
         raise ValueError("real must be (B, T) booleans")
@@ -378,6 +486,29 @@ def anything_accepted(real):
     return real[..., None, None, :]
 
 
+@mutant("3.2", replaces="key_mask")
+def numbers_accepted(real):
+    """Only the axes are checked: numbers are turned into True and False and not refused."""
+    if real.ndim != 2:
+        raise ValueError("real must be (B, T)")
+    return real.astype(bool)[:, None, None, :]
+
+
+@mutant("3.2", replaces="key_mask")
+def more_axes_accepted(real):
+    """An array with more axes than (B, T) is not refused: its mask has five axes."""
+    if real.ndim < 2 or real.dtype != bool:
+        raise ValueError("real must be (B, T) booleans")
+    return real[:, None, None]
+
+
+@mutant("3.2", replaces="key_mask")
+def first_example_for_all(real):
+    """Every example gets the first one's mask."""
+    _refuse_real(real)
+    return np.broadcast_to(real[:1], real.shape)[:, None, None, :]
+
+
 @mutant("3.3", replaces="split_heads")
 def split_by_reshape(x, heads):
     """reshape alone: a head gets whole tokens, and not its columns of every token."""
@@ -421,6 +552,21 @@ def shape_assigned(x, heads):
     return x.transpose(0, 2, 1, 3).copy()
 
 
+@mutant("3.3", replaces="split_heads")
+def heads_first(x, heads):
+    """The heads come before the examples, (H, B, T, K): np.stack needs axis=1."""
+    return np.stack(np.split(x, heads, axis=-1))
+
+
+@mutant("3.3", replaces="split_heads")
+def split_in_float64(x, heads):
+    """The pieces are written into np.zeros, which makes float64."""
+    y = np.zeros((x.shape[0], heads, x.shape[1], x.shape[2] // heads))
+    for head, part in enumerate(np.split(x, heads, axis=-1)):
+        y[:, head] = part
+    return y
+
+
 @mutant("3.3", replaces="merge_heads")
 def merge_by_reshape(x):
     """reshape alone: two tokens of one head are joined, and not two heads of one token."""
@@ -437,7 +583,7 @@ def columns_alternate(x):
 
 @mutant("3.3", replaces="merge_heads")
 def heads_reversed(x):
-    """The last head stands first."""
+    """The heads are laid side by side in the opposite order."""
     batch, heads, length, width = x.shape
     return x[:, ::-1].transpose(0, 2, 1, 3).reshape(batch, length, heads * width)
 
@@ -448,9 +594,19 @@ def heads_averaged(x):
     return x.mean(axis=1)
 
 
+@mutant("3.3", replaces="merge_heads")
+def first_example_merged(x):
+    """Only the first example is merged, and the others get its numbers."""
+    batch, heads, length, width = x.shape
+    merged = np.concatenate(list(x[0]), axis=-1)
+    return np.broadcast_to(merged, (batch, length, heads * width)).copy()
+
+
 def _refuse_heads(x, heads, mask):
-    if x.shape[-1] % heads or (mask is not None and mask.shape != x.shape[:2]):
-        raise ValueError("heads or mask do not fit")
+    if x.shape[-1] % heads:
+        raise ValueError("heads do not divide the width")
+    if mask is not None and (mask.shape != x.shape[:2] or mask.dtype != bool):
+        raise ValueError("the mask must be (B, T) booleans")
 
 
 def _layer(x, wqkv, bqkv, wo, bo, heads, mask, merge=right_merge, order=(0, 1, 2)):
@@ -567,7 +723,43 @@ def queries_hidden(x, wqkv, bqkv, wo, bo, heads, mask=None):
 @mutant("3.4", replaces="multi_head_attention")
 def mask_of_any_shape(x, wqkv, bqkv, wo, bo, heads, mask=None):
     """The shape of the mask is not checked: a wrong one may broadcast and hide the wrong keys."""
+    if mask is not None and mask.dtype != bool:
+        raise ValueError("the mask must be boolean")
+    _refuse_heads(x, heads, None)
     return _layer(x, wqkv, bqkv, wo, bo, heads, _keys(mask))
+
+
+@mutant("3.4", replaces="multi_head_attention")
+def mask_of_numbers(x, wqkv, bqkv, wo, bo, heads, mask=None):
+    """A mask of 0 and 1 is turned into True and False and not refused."""
+    look = None if mask is None else mask.astype(bool)
+    _refuse_heads(x, heads, look)
+    return _layer(x, wqkv, bqkv, wo, bo, heads, _keys(look))
+
+
+@mutant("3.4", replaces="multi_head_attention")
+def heads_cut_off(x, wqkv, bqkv, wo, bo, heads, mask=None):
+    """Heads that do not divide D are not refused: the columns that are left over are dropped."""
+    used = x.shape[-1] // heads * heads
+    _refuse_heads(x[..., :used], heads, mask)
+    columns = [third * x.shape[-1] + c for third in range(3) for c in range(used)]
+    return _layer(x, wqkv[:, columns], bqkv[columns], wo[:used], bo, heads, _keys(mask))
+
+
+@mutant("3.4", replaces="multi_head_attention")
+def padding_rows_zeroed(x, wqkv, bqkv, wo, bo, heads, mask=None):
+    """The rows of padding are set to zero in y; what they hold is left to the caller."""
+    _refuse_heads(x, heads, mask)
+    y, cache = _layer(x, wqkv, bqkv, wo, bo, heads, _keys(mask))
+    return (y if mask is None else y * mask[..., None].astype(y.dtype)), cache
+
+
+@mutant("3.4", replaces="multi_head_attention")
+def padding_only_hidden_if_some_is_real(x, wqkv, bqkv, wo, bo, heads, mask=None):
+    """An example without a real token is treated as if all were real; it should give bo."""
+    _refuse_heads(x, heads, mask)
+    look = None if mask is None else mask | ~mask.any(axis=1, keepdims=True)
+    return _layer(x, wqkv, bqkv, wo, bo, heads, _keys(look))
 
 
 @mutant("3.4", replaces="multi_head_attention")
@@ -645,3 +837,13 @@ def output_gradients_first(dy, cache):
     parts, dwo, dbo, cache_qkv = _way_back(dy, cache)
     dx, dwqkv, dbqkv = _way_in(parts, cache_qkv)
     return dx, dwo, dbo, dwqkv, dbqkv
+
+
+@mutant("3.4", replaces="multi_head_attention_backward")
+def attention_cache_changed(dy, cache):
+    """The scores' gradient is written into the cached weights: a second backward pass is wrong."""
+    parts, dwo, dbo, cache_qkv = _way_back(dy, cache)
+    weights, *_, v, _ = cache[1]
+    dmixed = right_split(linear_backward(dy, cache[2])[0], cache[3])
+    _softmax_backward_in_place(weights, dmixed @ _swap(v))
+    return (*_way_in(parts, cache_qkv), dwo, dbo)
