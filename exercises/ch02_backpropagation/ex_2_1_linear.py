@@ -1,4 +1,4 @@
-# Stub 5428d8320c23: yours to edit. It is never written over unasked.
+# Stub 9d39f9137d49: yours to edit. It is never written over unasked.
 """Exercise 2.1, A linear layer and its gradients.
 
 Write the body of ``linear`` and ``linear_backward``, then run
@@ -30,6 +30,6 @@ def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
         cache: what the forward pass returned.
 
     Returns:
-        dx (..., D), dweight (D, E), dbias (E,).
+        dx (..., D), dweight (D, E), dbias (E,), whether or not there was a bias.
     """
     raise NotImplementedError("2.1")

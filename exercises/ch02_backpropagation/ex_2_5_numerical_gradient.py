@@ -1,4 +1,4 @@
-# Stub 9d3b0c7b5b4e: yours to edit. It is never written over unasked.
+# Stub dcd9a3da3f08: yours to edit. It is never written over unasked.
 """Exercise 2.5, The gradient checker.
 
 Write the body of ``numerical_gradient``, then run
@@ -25,6 +25,6 @@ def numerical_gradient(f: Callable[[], float], x: Array, h: float = 1e-5) -> Arr
         The gradient, the shape of x.
 
     Raises:
-        ValueError: x is not float64.
+        ValueError: x is not float64; f is not called then.
     """
     raise NotImplementedError("2.5")

@@ -1,5 +1,6 @@
 """The checks of exercise 2.1, the linear layer and its gradients."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ WEIGHT = np.array([[3.0, -1.0], [1.0, 2.0]])
 BIAS = np.array([0.0, -1.0])
 DY = np.array([[1.0, -2.0]])
 GIVEN = {"x": X, "weight": WEIGHT, "dy": DY}
+GRADIENTS = ("dx", "dweight", "dbias")
 # A second row below it.
 ROWS, DROWS = np.array([[1.0, 2.0], [2.0, 0.0]]), np.array([[1.0, -2.0], [3.0, 1.0]])
 
@@ -25,7 +27,7 @@ def gradients(own: Any, x: Array, weight: Array, dy: Array) -> tuple[Array, Arra
     y_and_cache = own.linear(x.copy(), weight.copy(), np.zeros(weight.shape[1], x.dtype))
     expect.parts(y_and_cache, ("y", "cache"))
     result = own.linear_backward(dy.copy(), y_and_cache[1])
-    expect.parts(result, ("dx", "dweight", "dbias"))
+    expect.parts(result, GRADIENTS)
     dx, dweight, dbias = result
     return dx, dweight, dbias
 
@@ -41,8 +43,9 @@ def draw(*shape: int, outputs: int, seed: int) -> tuple[Array, Array, Array, Arr
 @check(Layer.SHAPES)
 def test_output_shape(own: Any) -> None:
     """y keeps the axes in front, and the dtype"""
-    for shape in ((3,), (2, 3), (2, 4, 3)):
-        x, weight, bias, _ = (a.astype(np.float32) for a in draw(*shape, outputs=2, seed=0))
+    shapes = ((3,), (2, 3), (2, 4, 3), (2, 1, 4, 3))
+    for shape, dtype in product(shapes, (np.float32, np.float64)):
+        x, weight, bias, _ = (a.astype(dtype) for a in draw(*shape, outputs=2, seed=0))
         result = own.linear(x, weight, bias)
         expect.parts(result, ("y", "cache"))
         expect.array(
@@ -57,9 +60,10 @@ def test_output_shape(own: Any) -> None:
 @check(Layer.SHAPES)
 def test_gradient_shapes(own: Any) -> None:
     """each gradient has the shape of what it belongs to"""
-    for shape in ((2, 3), (2, 4, 3)):
-        x, weight, _, dy = (a.astype(np.float32) for a in draw(*shape, outputs=2, seed=0))
-        parts = dict(zip(("dx", "dweight", "dbias"), gradients(own, x, weight, dy), strict=True))
+    shapes = ((2, 3), (2, 4, 3), (3,), (2, 1, 4, 3))
+    for shape, dtype in product(shapes, (np.float32, np.float64)):
+        x, weight, _, dy = (a.astype(dtype) for a in draw(*shape, outputs=2, seed=0))
+        parts = dict(zip(GRADIENTS, gradients(own, x, weight, dy), strict=True))
         wanted = {"dx": shape, "dweight": (3, 2), "dbias": (2,)}
         for name, value in parts.items():
             expect.array(
@@ -103,7 +107,18 @@ def test_without_bias(own: Any) -> None:
         np.array([[5.0, 3.0]]),
         what="y without a bias",
         given={"x": X, "weight": WEIGHT, "bias": None},
-        probably="Ask whether bias is None before you add it.",
+        probably="x @ weight is (5, 3), and without a bias nothing is added to it.",
+    )
+    _, cache = own.linear(ROWS.copy(), WEIGHT.copy())
+    result = own.linear_backward(DROWS.copy(), cache)
+    expect.parts(result, GRADIENTS)
+    expect.close(
+        result[2],
+        np.array([4.0, -1.0]),
+        what="dbias after a pass without a bias",
+        given={"x": ROWS, "weight": WEIGHT, "bias": None, "dy": DROWS},
+        probably="linear_backward has three parts, whether there was a bias or not: the gradient "
+        "of a bias is the sum of dy over the rows.",
     )
 
 
@@ -176,14 +191,15 @@ def test_random_forward(own: Any) -> None:
             y,
             what="y",
             given={"x": x, "weight": weight, "bias": bias},
-            probably="The worked example is square. Here there are three outputs.",
+            probably="The weight of the worked example is square. Here there are three outputs, "
+            "and x may have no axis in front of the last, or several.",
         )
 
 
 @check(Layer.RANDOM, points=2)
 def test_random_backward(own: Any) -> None:
     """random sizes: every gradient, summed row by row"""
-    for seed, shape in enumerate(((1, 2), (3, 2), (2, 3, 4))):
+    for seed, shape in enumerate(((1, 2), (3, 2), (2,), (2, 3, 4))):
         x, weight, _, dy = draw(*shape, outputs=3, seed=seed)
         dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros(3)
         for row in np.ndindex(shape[:-1]):
@@ -192,17 +208,37 @@ def test_random_backward(own: Any) -> None:
                 dweight[i, j] += x[row][i] * dy[row][j]
             dbias += dy[row]
         received = gradients(own, x, weight, dy)
-        for name, one, other in zip(
-            ("dx", "dweight", "dbias"), received, (dx, dweight, dbias), strict=True
-        ):
+        for name, one, other in zip(GRADIENTS, received, (dx, dweight, dbias), strict=True):
             expect.close(
                 one,
                 other,
                 what=name,
                 given={"x": x, "weight": weight, "dy": dy},
-                probably="The examples by hand are right, so look at what happens when there are "
-                "other numbers of rows, inputs and outputs, or one axis more.",
+                probably="Here rows, inputs and outputs differ in number, and x may have no axis "
+                "in front of the last, or several. dx of a row is dy of the row times weight "
+                "transposed; dweight and dbias collect from all rows.",
             )
+
+
+@check(Layer.RANDOM)
+def test_two_forward_passes(own: Any) -> None:
+    """a cache stays good while other forward passes run"""
+    x, weight, bias, dy = draw(3, 2, outputs=2, seed=8)
+    _, cache = own.linear(x.copy(), weight.copy(), bias.copy())
+    alone = own.linear_backward(dy.copy(), cache)
+    own.linear(dy.copy(), weight.T.copy(), bias.copy())
+    after = own.linear_backward(dy.copy(), cache)
+    for each in (alone, after):
+        expect.parts(each, GRADIENTS)
+    for name, received, expected in zip(GRADIENTS, after, alone, strict=True):
+        expect.close(
+            received,
+            expected,
+            what=f"{name}, taken once more after another forward pass,",
+            given={"x": x, "weight": weight, "dy": dy},
+            probably="The expected numbers are your own, from before that pass. All that the "
+            "backward pass needs must be in the cache that it is given, and must stay as it is.",
+        )
 
 
 @check(Layer.GRADIENTS, points=2)
@@ -211,6 +247,7 @@ def test_gradients(own: Any) -> None:
     x, weight, bias, dy = draw(2, 3, outputs=2, seed=9)
     _, cache = own.linear(x.copy(), weight.copy(), bias.copy())
     received = own.linear_backward(dy.copy(), cache)
+    expect.parts(received, GRADIENTS)
     inputs = {"x": x, "weight": weight, "bias": bias}
     for (name, at), value in zip(inputs.items(), received, strict=True):
 
@@ -224,5 +261,5 @@ def test_gradients(own: Any) -> None:
             what=f"d{name}",
             given={**inputs, "dy": dy},
             probably="The two passes do not belong together: a change of the input moves y by "
-            "something else than the gradient says.",
+            "something other than the gradient says.",
         )

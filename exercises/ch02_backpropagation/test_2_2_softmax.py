@@ -1,6 +1,7 @@
 """The checks of exercise 2.2, softmax and its gradient."""
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ def definition(x: Array) -> Array:
 def test_shape(own: Any) -> None:
     """the weights have the shape and the dtype of x"""
     rng = np.random.default_rng(0)
-    for shape in ((3,), (2, 3), (2, 4, 3)):
-        x = rng.normal(size=shape).astype(np.float32)
+    for shape, dtype in product(((3,), (2, 3), (2, 4, 3)), (np.float32, np.float64)):
+        x = rng.normal(size=shape).astype(dtype)
         expect.array(own.softmax(x), like=x, shape=shape, what="p")
 
 
@@ -39,9 +40,9 @@ def test_shape(own: Any) -> None:
 def test_gradient_shape(own: Any) -> None:
     """the gradient has the shape and the dtype of dp"""
     rng = np.random.default_rng(1)
-    for shape in ((3,), (2, 3), (2, 4, 3)):
-        p = definition(rng.normal(size=shape)).astype(np.float32)
-        dp = rng.normal(size=shape).astype(np.float32)
+    for shape, dtype in product(((3,), (2, 3), (2, 4, 3)), (np.float32, np.float64)):
+        p = definition(rng.normal(size=shape)).astype(dtype)
+        dp = rng.normal(size=shape).astype(dtype)
         expect.array(
             own.softmax_backward(dp, p),
             like=dp,
@@ -111,9 +112,16 @@ def test_masked_row(own: Any) -> None:
         np.array([[0.0, 0.0], [0.5, 0.5]]),
         what="p",
         given={"x": x},
-        probably="The docstring asks for zeros. If you have nan at [0, 0], look at the steps: "
-        "-inf minus -inf is nan, and so is 0/0. If you have 0.5 at [0, 0], the row is treated as "
-        "equal logits, and what is masked gets weight.",
+        probably="The docstring asks for zeros. If you have nan at [0, 0], one of two steps makes "
+        "it: -inf minus -inf is nan, and so is 0/0. If you have 0.5 at [0, 0], the row is treated "
+        "as equal logits, and what is masked gets weight.",
+    )
+    expect.close(
+        own.softmax(x[0].copy()),
+        np.zeros(2),
+        what="p of the first row alone",
+        given={"x": x[0]},
+        probably="x has one axis here, and its one row is masked throughout.",
     )
 
 
@@ -127,10 +135,10 @@ def test_gradient_by_hand(own: Any) -> None:
         given={"dp": DP, "p": WEIGHTS},
         probably="The mean of dp, weighted by p, is 8/8 + 0 - 8/2 = -3. Each entry of dp is "
         "compared with it and weighted by p: 1/8·(8 + 3), 3/8·(0 + 3), 4/8·(-8 + 3). If you have "
-        "0.875 at [0, 0], you used the diagonal of the Jacobian alone. If you have 1 at [0, 0], "
-        "what is subtracted is missing or zero. If you have 11 at [0, 0], the p in front is "
-        "missing. If you have 0.625 at [0, 0], it is added and not subtracted. If you have 1.125 "
-        "at [0, 0], the weighted sum was divided by the number of entries once more.",
+        "0.875 at [0, 0], you used the diagonal of the Jacobian alone. If you have 11 at [0, 0], "
+        "the p in front is missing. If you have 0.625 at [0, 0], the mean is added and not "
+        "subtracted. If you have 1.125 at [0, 0], the weighted sum was divided by the number of "
+        "entries once more.",
     )
 
 
@@ -152,14 +160,14 @@ def test_gradient_of_two_rows(own: Any) -> None:
 def test_random_weights(own: Any) -> None:
     """random rows: exp over the sum of exp"""
     rng = np.random.default_rng(21)
-    for shape in ((1, 1), (1, 2), (3, 2), (2, 3, 5)):
+    for shape in ((1, 1), (1, 2), (3,), (3, 2), (2, 3, 5)):
         x = rng.normal(size=shape, scale=2).round(1)
         expect.close(
             own.softmax(x.copy()),
             definition(x),
             what="p",
             given={"x": x},
-            probably="The rows lie along the last axis, whatever stands in front of it.",
+            probably="Each row along the last axis sums to one, whatever axes are in front of it.",
         )
 
 
@@ -167,7 +175,7 @@ def test_random_weights(own: Any) -> None:
 def test_random_gradients(own: Any) -> None:
     """random rows: dp times the Jacobian, written out"""
     rng = np.random.default_rng(22)
-    for shape in ((1, 2), (2, 2), (3, 4), (2, 3, 5)):
+    for shape in ((1, 2), (3,), (2, 2), (3, 4), (2, 3, 5)):
         p = definition(rng.normal(size=shape).round(1))
         dp = rng.normal(size=shape).round(1)
         dx = np.zeros(shape)
@@ -213,6 +221,7 @@ def test_large_logits(own: Any) -> None:
     cases = (
         ([[10_000.0, 9_999.0]], [[e / (e + 1), 1 / (e + 1)]]),
         ([[10_000.0, 10_000.0], [-10_000.0, -10_000.0]], [[0.5, 0.5], [0.5, 0.5]]),
+        ([[-9_999.0, -10_000.0]], [[e / (e + 1), 1 / (e + 1)]]),
     )
     for x, expected in cases:
         expect.close(

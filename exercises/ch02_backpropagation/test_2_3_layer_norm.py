@@ -1,6 +1,7 @@
 """The checks of exercise 2.3, layer norm and its gradients."""
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ X = np.array([[8.0, 2.0, 2.0, 0.0]])
 NORMAL = np.array([[5.0, -1.0, -1.0, -3.0]]) / 3
 ONES, ZEROS = np.ones(4), np.zeros(4)
 DY = np.array([[9.0, 0.0, 0.0, 3.0]])
+GRADIENTS = ("dx", "dgamma", "dbeta")
 
 
 def gradients(
@@ -25,7 +27,7 @@ def gradients(
     y_and_cache = own.layer_norm(x.copy(), gamma.copy(), np.zeros_like(gamma), eps)
     expect.parts(y_and_cache, ("y", "cache"))
     result = own.layer_norm_backward(dy.copy(), y_and_cache[1])
-    expect.parts(result, ("dx", "dgamma", "dbeta"))
+    expect.parts(result, GRADIENTS)
     dx, dgamma, dbeta = result
     return dx, dgamma, dbeta
 
@@ -41,9 +43,9 @@ def normalised(row: Array, eps: float) -> Array:
 def test_output_shape(own: Any) -> None:
     """y has the shape and the dtype of x"""
     rng = np.random.default_rng(0)
-    for shape in ((4,), (2, 4), (2, 3, 4)):
-        x = rng.normal(size=shape).astype(np.float32)
-        result = own.layer_norm(x, ONES.astype(np.float32), ZEROS.astype(np.float32))
+    for shape, dtype in product(((4,), (2, 4), (2, 3, 4)), (np.float32, np.float64)):
+        x = rng.normal(size=shape).astype(dtype)
+        result = own.layer_norm(x, ONES.astype(dtype), ZEROS.astype(dtype))
         expect.parts(result, ("y", "cache"))
         expect.array(result[0], like=x, shape=shape, what="y")
 
@@ -52,9 +54,9 @@ def test_output_shape(own: Any) -> None:
 def test_gradient_shapes(own: Any) -> None:
     """each gradient has the shape of what it belongs to"""
     rng = np.random.default_rng(1)
-    for shape in ((4,), (2, 4), (2, 3, 4)):
-        x, dy = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
-        parts = gradients(own, x, ONES.astype(np.float32), dy, eps=1e-5)
+    for shape, dtype in product(((4,), (2, 4), (2, 3, 4)), (np.float32, np.float64)):
+        x, dy = (rng.normal(size=shape).astype(dtype) for _ in range(2))
+        parts = gradients(own, x, ONES.astype(dtype), dy, eps=1e-5)
         wanted = {"dx": shape, "dgamma": (4,), "dbeta": (4,)}
         for (name, form), value in zip(wanted.items(), parts, strict=True):
             expect.array(
@@ -87,7 +89,7 @@ def test_normal_by_hand(own: Any) -> None:
         probably="Less the mean it is (5, -1, -1, -3); the mean square of that is 36/4 = 9, and "
         "its root 3. If you have 1.179 at [0, 0], the squares are of x and not of x less its mean. "
         "If you have 1.443 at [0, 0], the sum is divided by 3 and not by 4. If you have 0.5556 at "
-        "[0, 0], the root is missing. If you have 2.667 at [0, 0], the mean is not taken off. If "
+        "[0, 0], the root is missing. If you have 2.667 at [0, 0], the mean is not subtracted. If "
         "you have nan at [0, 0], mean and variance run down the rows.",
     )
 
@@ -110,27 +112,36 @@ def test_two_vectors(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_gamma_and_beta(own: Any) -> None:
     """gamma scales first, then beta shifts"""
-    gamma, beta = np.array([3.0, 2.0, 1.0, 1.0]), np.array([1.0, 0.0, 1.0, 2.0])
+    gamma, beta = np.array([6.0, 2.0, 1.0, 1.0]), np.array([1.0, 0.0, 1.0, 2.0])
     expect.close(
         own.layer_norm(X.copy(), gamma, beta, eps=0.0)[0],
-        np.array([[6.0, -2 / 3, 2 / 3, 1.0]]),
+        np.array([[11.0, -2 / 3, 2 / 3, 1.0]]),
         what="y",
         given={"x": X, "gamma": gamma, "beta": beta, "eps": 0.0},
-        probably="The first entry is 3·5/3 + 1 = 6. If you have 8 at [0, 0], the shift comes "
+        probably="The first entry is 6·5/3 + 1 = 11. If you have 16 at [0, 0], the shift comes "
         "before the scale. If you have 2.667 at [0, 0], the scale is missing.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_eps(own: Any) -> None:
-    """eps is added to the variance, under the root"""
+    """eps is added to the variance, under the root; 1e-5 by default"""
     expect.close(
-        own.layer_norm(X.copy(), ONES, ZEROS, eps=7.0)[0],
-        np.array([[5.0, -1.0, -1.0, -3.0]]) / 4,
+        own.layer_norm(X.copy(), ONES, ZEROS, eps=16.0)[0],
+        np.array([[5.0, -1.0, -1.0, -3.0]]) / 5,
         what="y with a large eps",
-        given={"x": X, "gamma": ONES, "beta": ZEROS, "eps": 7.0},
-        probably="√(9 + 7) = 4. If you have 0.5 at [0, 0], eps is added to the root: 3 + 7. If you "
-        "have 1.667 at [0, 0], it is not used.",
+        given={"x": X, "gamma": ONES, "beta": ZEROS, "eps": 16.0},
+        probably="√(9 + 16) = 5. If you have 0.2632 at [0, 0], eps is added to the root: 3 + 16. "
+        "If you have 1.667 at [0, 0], eps is not used. If you have 1.25 at [0, 0], eps is the "
+        "least that the variance may be, and is not added.",
+    )
+    small = np.array([[2e-3, -2e-3]])  # its variance is 4e-6
+    expect.close(
+        own.layer_norm(small.copy(), np.ones(2), np.zeros(2))[0],
+        small / math.sqrt(14e-6),
+        what="y, where eps is not given,",
+        given={"x": small, "gamma": np.ones(2), "beta": np.zeros(2)},
+        probably="eps is 1e-5 if the caller gives none: √(4e-6 + 1e-5).",
     )
 
 
@@ -145,9 +156,9 @@ def test_dx_by_hand(own: Any) -> None:
         probably="The mean of dy is 3, and the mean of dy times the normalised vector "
         "(5, -1, -1, -3)/3 is 3 too. The first entry is (9 - 3 - 3·5/3) / 3 = 1/3. If you have 3 "
         "at [0, 0], mean and deviation are held fixed. If you have 1.333 at [0, 0], the term of "
-        "the mean is missing. If you have 2 at [0, 0], the term of the deviation is. If you have "
-        "1 at [0, 0], the division by the deviation is. If you have -7.667 at [0, 0], sums stand "
-        "where means should.",
+        "the mean is missing. If you have 2 at [0, 0], the term of the deviation is missing. If "
+        "you have 1 at [0, 0], the division by the deviation is missing. If you have -7.667 at "
+        "[0, 0], sums are used in place of means.",
     )
 
 
@@ -162,7 +173,7 @@ def test_dx_with_gamma(own: Any) -> None:
         given={"x": X, "gamma": gamma, "dy": dy, "eps": 0.0},
         probably="dy·gamma is (9, 0, 0, 3), what the normalised vector sees; from there on it is "
         "the example before. If you have 0.2222 at [0, 0], gamma is not used. If you have 0.6667 "
-        "at [0, 0], it multiplies the result.",
+        "at [0, 0], gamma multiplies the result.",
     )
 
 
@@ -181,7 +192,7 @@ def test_parameters_by_hand(own: Any) -> None:
         probably="The normalised vectors are ±(5, -1, -1, -3)/3. The first entry is "
         "9·5/3 - 3·5/3 = 10. If you have 30 at [0], gamma is in it: it is the gradient of gamma, "
         "and multiplies nothing here. If you have 12 at [0], dy is not multiplied by the "
-        "normalised vector. If you have 5 at [0], it is the mean over the vectors.",
+        "normalised vector. If you have 5 at [0], dgamma is the mean over the vectors.",
     )
     expect.close(
         dbeta,
@@ -189,7 +200,8 @@ def test_parameters_by_hand(own: Any) -> None:
         what="dbeta",
         given=given,
         probably="beta was added to both vectors, so its gradient is the sum of dy over both. "
-        "gamma and the normalised vector have no part in it. If you have 6 at [0], it is the mean.",
+        "gamma and the normalised vector have no part in it. If you have 6 at [0], dbeta is the "
+        "mean.",
     )
 
 
@@ -197,7 +209,7 @@ def test_parameters_by_hand(own: Any) -> None:
 def test_random_forward(own: Any) -> None:
     """random vectors, one at a time"""
     rng = np.random.default_rng(31)
-    for shape in ((1, 2), (2, 3), (2, 3, 4)):
+    for shape in ((1, 2), (3,), (2, 3), (2, 3, 4)):
         x, gamma, beta = (rng.normal(size=s).round(1) for s in (shape, shape[-1:], shape[-1:]))
         y = np.empty(shape)
         for row in np.ndindex(shape[:-1]):
@@ -207,8 +219,8 @@ def test_random_forward(own: Any) -> None:
             y,
             what="y",
             given={"x": x, "gamma": gamma, "beta": beta, "eps": 0.1},
-            probably="The worked examples are right, so look at the axes: each vector along the "
-            "last one is normalised by itself.",
+            probably="Each vector along the last axis is normalised by itself, whatever axes are "
+            "in front of it: its mean and its variance are over its own D entries.",
         )
 
 
@@ -216,7 +228,7 @@ def test_random_forward(own: Any) -> None:
 def test_random_parameters(own: Any) -> None:
     """random vectors: dgamma and dbeta, summed one at a time"""
     rng = np.random.default_rng(32)
-    for shape in ((1, 2), (2, 3), (2, 3, 4)):
+    for shape in ((1, 2), (3,), (2, 3), (2, 3, 4)):
         x, dy = (rng.normal(size=shape).round(1) for _ in range(2))
         gamma = rng.normal(size=shape[-1]).round(1)
         dgamma, dbeta = np.zeros(shape[-1]), np.zeros(shape[-1])
@@ -230,9 +242,32 @@ def test_random_parameters(own: Any) -> None:
                 other,
                 what=name,
                 given={"x": x, "gamma": gamma, "dy": dy, "eps": 0.1},
-                probably="With two rows it is right. Over how many axes do you sum when x is "
-                "(B, T, D)?",
+                probably="dgamma is the sum of dy times the normalised vector, and dbeta the sum "
+                "of dy, over all axes but the last. Here eps is 0.1.",
             )
+
+
+@check(Layer.RANDOM)
+def test_two_forward_passes(own: Any) -> None:
+    """a cache stays good while other forward passes run"""
+    rng = np.random.default_rng(34)
+    x, other, dy = (rng.normal(size=(2, 3)).round(1) for _ in range(3))
+    gamma, beta = np.array([1.0, 2.0, -1.0]), np.zeros(3)
+    _, cache = own.layer_norm(x.copy(), gamma.copy(), beta.copy())
+    alone = own.layer_norm_backward(dy.copy(), cache)
+    own.layer_norm(other.copy(), beta.copy(), gamma.copy())
+    after = own.layer_norm_backward(dy.copy(), cache)
+    for each in (alone, after):
+        expect.parts(each, GRADIENTS)
+    for name, received, expected in zip(GRADIENTS, after, alone, strict=True):
+        expect.close(
+            received,
+            expected,
+            what=f"{name}, taken once more after another forward pass,",
+            given={"x": x, "gamma": gamma, "dy": dy},
+            probably="The expected numbers are your own, from before that pass. All that the "
+            "backward pass needs must be in the cache that it is given, and must stay as it is.",
+        )
 
 
 @check(Layer.GRADIENTS, points=3)
@@ -245,6 +280,7 @@ def test_gradients(own: Any) -> None:
         inputs = {"x": x, "gamma": gamma, "beta": beta}
         _, cache = own.layer_norm(x.copy(), gamma.copy(), beta.copy(), 0.1)
         received = own.layer_norm_backward(dy.copy(), cache)
+        expect.parts(received, GRADIENTS)
         for (name, at), value in zip(inputs.items(), received, strict=True):
 
             def output(
@@ -280,6 +316,15 @@ def test_constant_vector(own: Any) -> None:
     )
     dx = own.layer_norm_backward(np.zeros((1, 4)), cache)[0]
     expect.close(dx, np.zeros((1, 4)), what="dx for a dy of zero", given=given)
+    dx = own.layer_norm_backward(DY.copy(), cache)[0]
+    expect.close(
+        dx,
+        (DY - 3) / math.sqrt(1e-5),
+        what="dx",
+        given={**given, "dy": DY},
+        probably="The normalised vector is 0 and the deviation √eps, so dx is dy less its mean, 3, "
+        "divided by √eps.",
+    )
 
 
 @check(Layer.STABILITY)
@@ -295,5 +340,5 @@ def test_far_from_zero(own: Any) -> None:
         given={"x": x, "gamma": ONES, "beta": ZEROS},
         probably="A shift of all entries changes nothing in y. The variance as E[x²] - E[x]² takes "
         "two numbers near 100,000,000 from each other, and float32 holds seven digits. Square the "
-        "vector after its mean is taken off.",
+        "vector after its mean is subtracted.",
     )

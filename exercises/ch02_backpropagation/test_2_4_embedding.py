@@ -1,5 +1,6 @@
 """The checks of exercise 2.4, the embedding table and its gradient."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,11 @@ def gradient(own: Any, ids: Array, table: Array, dx: Array) -> Array:
 @check(Layer.SHAPES)
 def test_output_shape(own: Any) -> None:
     """x is (B, T, D), of the table's dtype"""
-    table = TABLE.astype(np.float32)
-    for ids in (np.array([[1, 2, 3]]), np.array([[0, 1], [1, 3], [3, 3]])):
+    for ids, dtype in product(
+        (np.array([[1, 2, 3]]), np.array([[0, 1], [1, 3], [3, 3]]), np.zeros((2, 0), int)),
+        (np.float32, np.float64),
+    ):
+        table = TABLE.astype(dtype)
         result = own.embedding(ids, table)
         expect.parts(result, ("x", "cache"))
         expect.array(
@@ -40,9 +44,10 @@ def test_output_shape(own: Any) -> None:
 @check(Layer.SHAPES)
 def test_gradient_shape(own: Any) -> None:
     """dtable is like the table, and of the dtype of dx"""
-    table = TABLE.astype(np.float32)
-    for ids in (np.array([[1, 2, 0]]), np.array([[0, 1], [1, 2]])):
-        dx = np.ones((*ids.shape, 2), np.float32)
+    for ids, dtype in product(
+        (np.array([[1, 2, 0]]), np.array([[0, 1], [1, 2]])), (np.float32, np.float64)
+    ):
+        table, dx = TABLE.astype(dtype), np.ones((*ids.shape, 2), dtype)
         expect.array(
             gradient(own, ids, table, dx),
             like=dx,
@@ -71,7 +76,7 @@ def test_rows_by_hand(own: Any) -> None:
         np.array([[[5.0, 6.0], [1.0, 2.0], [5.0, 6.0]]]),
         what="x",
         given={"ids": ids, "table": TABLE},
-        probably="Rows are counted from 0. If you have 3 at [0, 0, 0], yours are counted from 1. "
+        probably="Rows are counted from 0. If you have 3 at [0, 0, 0], rows are counted from 1. "
         "If you have 0 at [0, 1, 0], token 0 was given zeros: here it is a token like any other.",
     )
 
@@ -118,8 +123,8 @@ def test_a_token_twice(own: Any) -> None:
         what="dtable",
         given={"ids": ids, "dx": dx},
         probably="Row 1 was read twice, so it has two ways to the loss, and they add: "
-        "(1, 2) + (5, 7). If you have 5 at [1, 0], only the last one counts, as dtable[ids] = dx "
-        "and dtable[ids] += dx do it. If you have 3 at [1, 0], it is their mean.",
+        "(1, 2) + (5, 7). dtable[ids] = dx and dtable[ids] += dx would keep the last of the two "
+        "alone. If you have 3 at [1, 0], the row gets their mean.",
     )
 
 
@@ -154,6 +159,30 @@ def test_random_rows(own: Any) -> None:
         )
 
 
+@check(Layer.RANDOM)
+def test_ids_of_eight_bits(own: Any) -> None:
+    """ids of 8 bits are ids like any other"""
+    ids, table = np.array([[100, 2, 100]], np.uint8), np.arange(480.0).reshape(120, 4)
+    dx = np.array([[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [1.0, 1.0, 1.0, 1.0]]])
+    expect.close(
+        own.embedding(ids.copy(), table.copy())[0],
+        np.array([[table[100], table[2], table[100]]]),
+        what="x",
+        given={"ids": ids},
+        probably="Row i of the table begins with 4·i. ids is uint8, so arithmetic with ids alone "
+        "ends at 255.",
+    )
+    dtable = np.zeros((120, 4))
+    dtable[100], dtable[2] = [2.0, 3.0, 4.0, 5.0], [5.0, 6.0, 7.0, 8.0]
+    expect.close(
+        gradient(own, ids, table, dx),
+        dtable,
+        what="dtable",
+        given={"ids": ids, "dx": dx},
+        probably="ids is uint8, so arithmetic with ids alone ends at 255.",
+    )
+
+
 @check(Layer.RANDOM, points=2)
 def test_random_gradients(own: Any) -> None:
     """random ids: every occurrence added, one at a time"""
@@ -173,6 +202,24 @@ def test_random_gradients(own: Any) -> None:
         )
 
 
+@check(Layer.RANDOM)
+def test_two_forward_passes(own: Any) -> None:
+    """a cache stays good while other forward passes run"""
+    one, other = np.array([[1, 3, 1]]), np.array([[0, 2, 2]])
+    dx = np.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]]])
+    _, cache = own.embedding(one.copy(), TABLE.copy())
+    alone = np.array(own.embedding_backward(dx.copy(), cache))
+    own.embedding(other.copy(), TABLE[:3].copy())
+    expect.close(
+        own.embedding_backward(dx.copy(), cache),
+        alone,
+        what="dtable, taken once more after another forward pass,",
+        given={"ids": one, "dx": dx},
+        probably="The expected numbers are your own, from before that pass. All that the "
+        "backward pass needs must be in the cache that it is given, and must stay as it is.",
+    )
+
+
 @check(Layer.GRADIENTS)
 def test_gradient(own: Any) -> None:
     """the backward pass is the derivative of the forward pass"""
@@ -185,6 +232,5 @@ def test_gradient(own: Any) -> None:
         at=table,
         what="dtable",
         given={"ids": ids, "table": table, "dx": dx},
-        probably="Moving a row moves every position that read it, whether its token stands once or "
-        "four times.",
+        probably="Moving a row moves every position that read it, and no other.",
     )

@@ -52,24 +52,25 @@ def test_square(own: Any) -> None:
         what="The gradient",
         given={"x": x, "h": 0.5},
         probably="Half a step above it is 12.25, half a step below 6.25, and the two points are 1 "
-        "apart. If you have 6.5, the difference is taken to one side. If you have 12, it is "
-        "divided by h, and the points are 2h apart. If you have 0, f did not see the change: it "
-        "reads the caller's x, so that very array must be changed. If you have -6, it is turned "
-        "round.",
+        "apart. If you have 6.5, the difference is taken to one side. If you have 12, the "
+        "difference is divided by h, and the points are 2h apart. If you have 0, f did not see the "
+        "change: it reads the caller's x, so that very array must be changed. If you have -6, the "
+        "value above is subtracted from the one below.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_cube(own: Any) -> None:
-    """the slope of x³ at 1: h is the one that is passed"""
-    x = np.array([1.0])
+    """the slope of x³ at 2: h is the one that is passed"""
+    x = np.array([2.0])
     expect.close(
         own.numerical_gradient(lambda: float(x[0] ** 3), x, h=0.5),
-        np.array([3.25]),
+        np.array([12.25]),
         what="The gradient",
         given={"x": x, "h": 0.5},
-        probably="(1.5³ - 0.5³) / 1 = 3.375 - 0.125 = 3.25; the true slope is 3, and what is too "
-        "much is h². If you have 3, a small step of your own stands in place of h.",
+        probably="(2.5³ - 1.5³) / 1 = 15.625 - 3.375 = 12.25; the true slope is 12, and what is "
+        "too much is h². If you have 12, a small step of your own is used in place of h. If you "
+        "have 13, the step grows with x.",
     )
 
 
@@ -83,8 +84,8 @@ def test_two_entries(own: Any) -> None:
         what="The gradient",
         given={"x": x, "h": 0.5},
         probably="The slope along one entry is the value of the other. If you have 6 at [0], all "
-        "entries are moved at once. If you have 1.5 at [1], the first entry still stood at 1.5 "
-        "when the second was tried: it was not put back.",
+        "entries are moved at once. If you have 1.5 at [1], the first entry was still 1.5 when the "
+        "second was tried: it was not put back.",
     )
 
 
@@ -105,10 +106,15 @@ def test_matrix(own: Any) -> None:
 
 @check(Layer.EXAMPLE)
 def test_refuses_float32(own: Any) -> None:
-    """an x that is not float64 raises ValueError"""
-    x = np.ones(2, np.float32)
-    with expect.raises(ValueError, "x is float32", {"x": x}):
-        own.numerical_gradient(lambda: float(x.sum()), x)
+    """an x that is not float64 raises ValueError, before f is called"""
+
+    def f() -> float:
+        raise RuntimeError("f was called before x was refused")
+
+    for dtype in (np.float32, np.float16, np.int64):
+        x = np.ones(2, dtype)
+        with expect.raises(ValueError, f"x is {x.dtype}", {"x": x}):
+            own.numerical_gradient(f, x)
 
 
 @check(Layer.RANDOM, points=2)
@@ -131,7 +137,7 @@ def test_quadratic(own: Any) -> None:
             what="The gradient",
             given={"x": x, "slopes": slopes, "curves": curves, "h": 0.125},
             probably="For ½·xCx + s·x a central difference is exact, whatever the h. Each entry "
-            "must be tried while all others stand where they stood.",
+            "must be tried while all others have their own values.",
         )
 
 
@@ -146,9 +152,8 @@ def test_view(own: Any) -> None:
         weights,
         what="The gradient",
         given={"x": x, "h": 0.5},
-        probably="x is a view with its axes swapped. If you have 0 at [0, 0], you flattened it: "
-        "reshape(-1) and ravel() copy such an array, and f reads the original. x[index] with an "
-        "index from np.ndindex always reaches it.",
+        probably="x is a view with its axes swapped. reshape(-1) and ravel() would copy it, and f "
+        "reads the original. x[index], with an index from np.ndindex, always reaches it.",
     )
 
 

@@ -1,4 +1,4 @@
-# Stub aa9f250a05bb: yours to edit. It is never written over unasked.
+# Stub 127bc682d381: yours to edit. It is never written over unasked.
 """Exercise 3.2, Causal and padding masks.
 
 Write the body of ``causal_mask`` and ``key_mask``, then run
@@ -18,7 +18,7 @@ def causal_mask(queries: int, keys: int | None = None) -> BoolArray:
         keys: S, at least T. None: as many as queries.
 
     Returns:
-        (T, S), True where the key stands at the query's position or before it.
+        (T, S), a new array: True where the key is at the query's position or before it.
 
     Raises:
         ValueError: there are fewer keys than queries.

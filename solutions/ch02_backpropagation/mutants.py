@@ -1,4 +1,4 @@
-"""Wrong versions of the exercises of chapter 2. What is wrong stands in each docstring."""
+"""Wrong versions of the exercises of chapter 2. Each docstring says what is wrong."""
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def output_in_rows(x, weight, bias=None):
 
 @mutant("2.1", replaces="linear_backward")
 def dx_not_transposed(dy, cache):
-    """dx is dy @ weight without the transpose: the way back reads columns and not rows."""
+    """dx is dy @ weight without the transpose: the backward pass reads columns and not rows."""
     x, weight = cache
     return dy @ weight, _rows(x).T @ _rows(dy), _rows(dy).sum(0)
 
@@ -118,6 +118,42 @@ def parts_in_another_order(dy, cache):
     return _rows(x).T @ _rows(dy), _rows(dy).sum(0), dy @ weight.T
 
 
+@mutant("2.1", replaces="linear_backward")
+def at_least_two_axes(dy, cache):
+    """x is transposed as a matrix: a single vector, (D,), has no rows and no columns."""
+    x, weight = cache
+    if dy.ndim > 2:
+        x, rows = _rows(x), _rows(dy)
+    else:
+        rows = dy
+    return dy @ weight.T, x.swapaxes(-1, 0) @ rows, rows.sum(0)
+
+
+@mutant("2.1", replaces="linear_backward")
+def three_axes_at_most(dy, cache):
+    """The rows are summed over one or two axes by name; there may be none, or more."""
+    x, weight = cache
+    axes = {1: (), 2: (0,), 3: (0, 1)}.get(dy.ndim, (0, 1))
+    return dy @ weight.T, np.tensordot(x, dy, (axes, axes)), dy.sum(axis=axes)
+
+
+@mutant("2.1", replaces="linear_backward")
+def in_float32(dy, cache):
+    """The gradients of the parameters are gathered in float32, whatever the inputs are."""
+    x, weight = cache
+    dweight = np.zeros(weight.shape, np.float32) + _rows(x).T @ _rows(dy)
+    return dy @ weight.T, dweight.astype(np.float32), _rows(dy).sum(0)
+
+
+@mutant("2.1", replaces="linear_backward")
+def cached_x_changed(dy, cache):
+    """The cached x is scaled in place: a second backward pass over the same cache is wrong."""
+    x, weight = cache
+    dx, dweight = dy @ weight.T, _rows(x).T @ _rows(dy)
+    x *= 2
+    return dx, dweight, _rows(dy).sum(0)
+
+
 def _weights(e):
     total = e.sum(axis=-1, keepdims=True)
     return e / np.where(total == 0, 1, total)
@@ -169,6 +205,28 @@ def masked_row_is_nan(x):
 def masked_row_is_uniform(x):
     """Minus infinity is replaced by -1e9: a row that is masked throughout gets equal weights."""
     return right_softmax(np.where(np.isneginf(x), np.array(-1e9, x.dtype), x))
+
+
+@mutant("2.2", replaces="softmax")
+def low_logits_clipped(x):
+    """Logits are clipped at -700 against underflow: below it, differences are lost."""
+    masked = np.isneginf(x)
+    e = np.where(masked, 0, np.exp(np.maximum(x, -700) - np.maximum(_top(x), -700)))
+    return _weights(e.astype(x.dtype))
+
+
+@mutant("2.2", replaces="softmax")
+def shift_starts_at_zero(x):
+    """The largest of the logits and 0 is subtracted: a row far below 0 has only zeros."""
+    return _weights(np.exp(x - np.maximum(_top(x), 0)))
+
+
+@mutant("2.2", replaces="softmax")
+def result_in_float64(x):
+    """The weights are written into np.zeros, which makes float64."""
+    p = np.zeros(x.shape)
+    p[...] = right_softmax(x)
+    return p
 
 
 @mutant("2.2", replaces="softmax")
@@ -256,6 +314,19 @@ def weighted_in_place(dp, p):
 
 
 @mutant("2.2", replaces="softmax_backward")
+def sum_over_axis_one(dp, p):
+    """The sum runs over axis 1: it is the last one only if there are two."""
+    return p * (dp - (dp * p).sum(axis=1, keepdims=True))
+
+
+@mutant("2.2", replaces="softmax_backward")
+def first_row_for_all(dp, p):
+    """The weighted mean of the first row is subtracted from every row."""
+    total = (dp * p).sum(axis=-1, keepdims=True)
+    return p * (dp - total[(0,) * (total.ndim - 1)])
+
+
+@mutant("2.2", replaces="softmax_backward")
 def jacobian_returned(dp, p):
     """The Jacobian times dp is returned as a square: the sum over the weights is missing."""
     square = p[..., :, None] * (np.eye(p.shape[-1], dtype=p.dtype) - p[..., None, :])
@@ -273,7 +344,7 @@ def _std(x, eps):
 
 @mutant("2.3", replaces="layer_norm")
 def squares_of_x(x, gamma, beta, eps=1e-5):
-    """The mean of the squares of x stands for the variance: its mean is not taken off first."""
+    """The mean of the squares of x is used as the variance: its mean is not subtracted first."""
     std = np.sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
     normal = _over(x, std)
     return gamma * normal + beta, (normal, std, gamma)
@@ -309,7 +380,7 @@ def variance_for_deviation(x, gamma, beta, eps=1e-5):
 
 @mutant("2.3", replaces="layer_norm")
 def mean_left_in(x, gamma, beta, eps=1e-5):
-    """The vector is divided by its deviation, but its mean is not taken off."""
+    """The vector is divided by its deviation, but its mean is not subtracted."""
     std = _std(x, eps)
     with np.errstate(all="ignore"):
         normal = x / std
@@ -376,10 +447,34 @@ def gamma_not_used(x, gamma, beta, eps=1e-5):
 
 @mutant("2.3", replaces="layer_norm")
 def centred_in_place(x, gamma, beta, eps=1e-5):
-    """The mean is taken off with -=, which changes the caller's x."""
+    """The mean is subtracted with -=, which changes the caller's x."""
     x -= x.mean(axis=-1, keepdims=True)
     std = _std(x, eps)
     normal = x / std
+    return gamma * normal + beta, (normal, std, gamma)
+
+
+@mutant("2.3", replaces="layer_norm")
+def another_eps(x, gamma, beta, eps=1e-12):
+    """eps is 1e-12 unless it is given; 1e-5 is what the signature says."""
+    std = _std(x, eps)
+    normal = _over(x, std)
+    return gamma * normal + beta, (normal, std, gamma)
+
+
+@mutant("2.3", replaces="layer_norm")
+def largest_of_variance_and_eps(x, gamma, beta, eps=1e-5):
+    """eps is the least that the variance may be; it must be added."""
+    std = np.sqrt(np.maximum(x.var(axis=-1, keepdims=True), x.dtype.type(eps)))
+    normal = _over(x, std)
+    return gamma * normal + beta, (normal, std, gamma)
+
+
+@mutant("2.3", replaces="layer_norm")
+def statistics_over_axis_one(x, gamma, beta, eps=1e-5):
+    """Mean and variance run over axis 1: it is the last one only if there are two."""
+    std = np.sqrt(x.var(axis=1, keepdims=True) + eps)
+    normal = (x - x.mean(axis=1, keepdims=True)) / std
     return gamma * normal + beta, (normal, std, gamma)
 
 
@@ -421,7 +516,7 @@ def without_the_deviation(dy, cache):
 
 @mutant("2.3", replaces="layer_norm_backward")
 def sums_for_means(dy, cache):
-    """Sums stand where the means of g and of g·x̂ should: both terms are too large by D."""
+    """Sums are used where the means of g and of g·x̂ should be: both terms are too large by D."""
     normal, std, gamma = cache
     g = dy * gamma
     width = dy.shape[-1]
@@ -499,6 +594,24 @@ def scaled_in_place(dy, cache):
     return _dx(dy, normal, std), *parts
 
 
+@mutant("2.3", replaces="layer_norm_backward")
+def two_axes_at_most(dy, cache):
+    """dgamma and dbeta are summed over axis 0 in any case: a single vector becomes a number."""
+    normal, std, gamma = cache
+    rows = (0, 1) if dy.ndim == 3 else 0
+    return _dx(dy * gamma, normal, std), (dy * normal).sum(axis=rows), dy.sum(axis=rows)
+
+
+@mutant("2.3", replaces="layer_norm_backward")
+def cached_vector_changed(dy, cache):
+    """The normalised vector is multiplied in place: a second backward pass is wrong."""
+    normal, std, gamma = cache
+    g, parts = dy * gamma, _parameters(dy, normal)
+    mean = _mean(g * normal)
+    normal *= mean
+    return (g - _mean(g) - normal) / std, *parts
+
+
 def _refuse(ids, table):
     if ids.size and (ids.min() < 0 or ids.max() >= len(table)):
         raise ValueError("token ids must lie in the table")
@@ -552,6 +665,39 @@ def padding_zeroed(ids, table):
     _refuse(ids, table)
     table[0] = 0
     return table[ids], (ids, table.shape)
+
+
+@mutant("2.4", replaces="embedding")
+def token_zero_is_zeros(ids, table):
+    """Token 0 is given zeros and not row 0, as if it were padding."""
+    _refuse(ids, table)
+    return table[ids] * (ids != 0)[..., None].astype(table.dtype), (ids, table.shape)
+
+
+@mutant("2.4", replaces="embedding")
+def no_ids_refused(ids, table):
+    """The smallest of no ids is asked for: texts of length 0 raise ValueError."""
+    if ids.min() < 0 or ids.max() >= len(table):
+        raise ValueError("token ids must lie in the table")
+    return table[ids], (ids, table.shape)
+
+
+@mutant("2.4", replaces="embedding")
+def flat_places(ids, table):
+    """ids * D is computed in the type of the ids: with 8 bits it ends at 255."""
+    _refuse(ids, table)
+    width = table.shape[1]
+    places = (ids * ids.dtype.type(width))[..., None] + np.arange(width)
+    return table.ravel()[places], (ids, table.shape)
+
+
+@mutant("2.4", replaces="embedding")
+def index_error(ids, table):
+    """The error of NumPy is let through: it is IndexError, and -1 has none."""
+    x = table[ids]
+    if ids.size and ids.min() < 0:
+        raise IndexError("token ids must lie in the table")
+    return x, (ids, table.shape)
 
 
 @mutant("2.4", replaces="embedding_backward")
@@ -625,6 +771,16 @@ def padding_left_out(dx, cache):
 def dx_returned(dx, cache):
     """dx comes back as it is: the gradients are not gathered into rows of the table."""
     return dx.copy()
+
+
+@mutant("2.4", replaces="embedding_backward")
+def cached_ids_sorted(dx, cache):
+    """The cached ids are sorted in place: the gradients go to other rows from then on."""
+    ids, shape = cache
+    dtable = np.zeros(shape, dx.dtype)
+    np.add.at(dtable, ids, dx)
+    ids.sort()
+    return dtable
 
 
 def _refuse_other_types(x):
@@ -756,6 +912,37 @@ def step_too_small(f, x, h=1e-10):
     """h is 1e-10 unless it is passed: the rounding of f, divided by so little, is what is left."""
     _refuse_other_types(x)
     return _differences(f, x, h)
+
+
+@mutant("2.5", replaces="numerical_gradient")
+def step_grows_with_x(f, x, h=1e-5):
+    """The step is h times the entry where that is larger; it should be h."""
+    _refuse_other_types(x)
+    gradient = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        kept = x[index]
+        step = h * max(1.0, abs(kept))
+        x[index] = kept + step
+        above = f()
+        x[index] = kept - step
+        gradient[index] = (above - f()) / (2 * step)
+        x[index] = kept
+    return gradient
+
+
+@mutant("2.5", replaces="numerical_gradient")
+def only_float32_refused(f, x, h=1e-5):
+    """float32 alone is refused: in whole numbers x + h is x, and float16 is coarser still."""
+    if x.dtype == np.float32:
+        raise ValueError("gradients are checked in float64")
+    return _differences(f, x, h)
+
+
+@mutant("2.5", replaces="numerical_gradient")
+def half_steps(f, x, h=1e-5):
+    """The two points are h apart, half of it on each side; h is half of their distance."""
+    _refuse_other_types(x)
+    return _differences(f, x, h / 2)
 
 
 @mutant("2.5", replaces="numerical_gradient")

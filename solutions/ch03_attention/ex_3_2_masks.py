@@ -16,7 +16,7 @@ def causal_mask(queries: int, keys: int | None = None) -> BoolArray:
         keys: S, at least T. None: as many as queries.
 
     Returns:
-        (T, S), True where the key stands at the query's position or before it.
+        (T, S), a new array: True where the key is at the query's position or before it.
 
     Raises:
         ValueError: there are fewer keys than queries.

@@ -61,7 +61,7 @@ def numerical_gradient(f: Callable[[], float], x: Array, h: float = 1e-5) -> Arr
         The gradient, the shape of x.
 
     Raises:
-        ValueError: x is not float64.
+        ValueError: x is not float64; f is not called then.
     """
     if x.dtype != np.float64:
         raise ValueError(f"gradients are checked in float64: got {x.dtype}")

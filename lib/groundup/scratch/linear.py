@@ -35,7 +35,7 @@ def linear_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array]:
         cache: what the forward pass returned.
 
     Returns:
-        dx (..., D), dweight (D, E), dbias (E,).
+        dx (..., D), dweight (D, E), dbias (E,), whether or not there was a bias.
     """
     x, weight = cache
     rows_x = x.reshape(-1, x.shape[-1])
