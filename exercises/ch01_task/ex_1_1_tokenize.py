@@ -1,4 +1,4 @@
-# Stub f68b05566879: yours to edit. It is never written over unasked.
+# Stub f5bbd337a0c5: yours to edit. It is never written over unasked.
 """Exercise 1.1, Text to token ids.
 
 Write the body of ``tokenize``, then run
@@ -11,7 +11,8 @@ from groundup.scratch.digits import EOS, OPERATIONS, TOKEN_IDS
 def tokenize(text: str) -> list[int]:
     """Token ids of a question such as ``"Max ( 5 3 9 )"``, ending in [EOS].
 
-    Spaces around brackets and commas may be left out. Operations are accepted in any case.
+    Brackets and commas are words too; spaces around them may be left out. Operations are accepted
+    in any case, and words in any order.
 
     Raises:
         ValueError: the question is empty, or a word is not in the vocabulary.

@@ -1,4 +1,4 @@
-# Stub 7624a42ab3a4: yours to edit. It is never written over unasked.
+# Stub 95f4306b5616: yours to edit. It is never written over unasked.
 """Exercise 1.2, Padding and mask.
 
 Write the body of ``pad``, then run
@@ -15,7 +15,8 @@ def pad(sequences: list[list[int]]) -> tuple[IntArray, BoolArray]:
     """Stack sequences of different lengths.
 
     Returns:
-        ids (N, T) filled up with [PAD] on the right, and the mask (N, T), True at real tokens.
+        ids (N, T), whole numbers of at least 32 bits, filled up with [PAD] on the right, and the
+        mask (N, T), True at real tokens. A sequence may be empty.
 
     Raises:
         ValueError: there is no sequence.

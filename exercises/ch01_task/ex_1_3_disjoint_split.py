@@ -1,4 +1,4 @@
-# Stub 769d1b259033: yours to edit. It is never written over unasked.
+# Stub fa4dfc994128: yours to edit. It is never written over unasked.
 """Exercise 1.3, A split that shares no input.
 
 Write the body of ``disjoint_split``, then run
@@ -24,13 +24,13 @@ def disjoint_split(
     Args:
         inputs: (N, T) token ids. Two rows are the same input if they agree at every position.
         order: (N,) all row numbers, as the caller has shuffled them.
-        shares: how much of the distinct inputs each part gets.
+        shares: how much of the distinct inputs each part gets; a share may be 0.
 
     Returns:
-        The row numbers of each part, one array a part, in the order of ``order``.
+        The row numbers of each part, an array of whole numbers for each, in the order of ``order``.
 
     Raises:
         ValueError: order does not hold every row once, a share is negative, or the shares do not
-            sum to 1.
+            sum to 1 within rounding (1e-9).
     """
     raise NotImplementedError("1.3")

@@ -32,7 +32,8 @@ def same(own: Any, text: str, ids: list[int], probably: str) -> None:
     received, given = ids_of(own, text), {"text": text}
     if len(received) != len(ids):
         says = f"There are {len(received)} ids, not {len(ids)}."
-        expect.fail(says, f"received {received.tolist()}\nexpected {ids}", given, probably)
+        general = expect.relevant(probably, np.zeros(0), ())
+        expect.fail(says, f"received {received.tolist()}\nexpected {ids}", given, general)
     expect.close(received, np.array(ids), what="The list", given=given, probably=probably)
 
 
@@ -56,8 +57,8 @@ def test_a_list_of_ids(own: Any) -> None:
             f"The list has {len(received)} ids, not 7.",
             f"received {received.tolist()}",
             {"text": EXAMPLE},
-            "The text has six words; a bracket is a word like any other. Behind the last comes "
-            "[EOS], and in front of the first comes nothing.",
+            "The text has six words; a bracket is a word like any other. [EOS] follows the last, "
+            "and nothing comes before the first.",
         )
 
 
@@ -86,7 +87,7 @@ def test_the_example(own: Any) -> None:
         IDS,
         "Max is 5, the brackets are 7 and 8, the digits 5, 3 and 9 are 15, 13 and 19, and [EOS] is "
         "1. If you have 5 at [2], a digit is taken for its own id. If you have 6 at [0], you count "
-        "the vocabulary from 1. If you have 1 at [0], [EOS] stands in front.",
+        "the vocabulary from 1. If you have 1 at [0], [EOS] comes first.",
     )
 
 
@@ -98,7 +99,33 @@ def test_without_spaces(own: Any) -> None:
             own,
             text,
             IDS,
-            "Splitting at spaces leaves Max(5 in one piece. Put spaces around brackets first.",
+            "Max(5 is three words: a bracket is a word of its own, with or without spaces.",
+        )
+
+
+@check(Layer.EXAMPLE)
+def test_commas(own: Any) -> None:
+    """a comma is a word of its own, with or without spaces"""
+    for text in ("Max ( 5 , 3 )", "Max(5,3)", "Max (5, 3)"):
+        same(
+            own,
+            text,
+            [5, 7, 15, 9, 13, 8, 1],
+            "A comma is in the vocabulary, and its id is 9. The spaces around it may be left out, "
+            "as those around brackets.",
+        )
+
+
+@check(Layer.EXAMPLE)
+def test_any_words(own: Any) -> None:
+    """known words in any order, whether or not they ask something"""
+    for text, ids in (("9 3", [19, 13, 1]), (") Min (", [8, 6, 7, 1]), ("First", [2, 1])):
+        same(
+            own,
+            text,
+            ids,
+            "Each word has its id, and [EOS] follows. Only a text without words, or with an "
+            "unknown one, is refused.",
         )
 
 
@@ -118,20 +145,35 @@ def test_many_spaces(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_any_case(own: Any) -> None:
     """operations are accepted in any case"""
-    for text in ("max ( 5 3 9 )", "MAX ( 5 3 9 )", "mAx ( 5 3 9 )"):
+    for text in ("max ( 5 3 9 )", "MAX ( 5 3 9 )", "mAx ( 5 3 9 )", "max(5 3 9)"):
         same(
             own,
             text,
             IDS,
-            "capitalize() makes the first letter large and the others small. Changing only the "
-            "first letter leaves MAX as it is.",
+            "max, MAX and mAx are the word Max. capitalize() makes the first letter large and all "
+            "others small.",
+        )
+    for text, number in (("first ( 3 )", 2), ("SECOND ( 3 )", 3), ("lAST ( 3 )", 4)):
+        same(
+            own,
+            text,
+            [number, 7, 13, 8, 1],
+            "The ids of First, Second and Last are 2, 3 and 4, in any case.",
         )
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_unknown_words(own: Any) -> None:
     """a word that is not in the vocabulary raises ValueError"""
-    for text, word in (("Median ( 5 3 9 )", "Median"), ("Max ( 5 x 9 )", "x")):
+    for word in ("Median", "Maximum", "Ma", "Max."):
+        text = f"{word} ( 5 3 9 )"
+        with (
+            kept_vocabulary(),
+            expect.raises(ValueError, f"{word} is not in the vocabulary", {"text": text}),
+        ):
+            own.tokenize(text)
+    for word in ("x", "-5", "5.0", "03", "٣"):
+        text = f"Max ( 5 {word} 9 )"
         with (
             kept_vocabulary(),
             expect.raises(ValueError, f"{word} is not in the vocabulary", {"text": text}),
@@ -160,7 +202,7 @@ def test_refuses_nothing(own: Any) -> None:
 
 @check(Layer.RANDOM, points=2)
 def test_random(own: Any) -> None:
-    """random questions: each token stands at its id in the vocabulary"""
+    """random questions: each token has its id of the vocabulary"""
     rng = np.random.default_rng(11)
     for count in (1, 2, 3, 5, 8):
         operation = VOCABULARY[rng.integers(2, 7)]
@@ -169,4 +211,10 @@ def test_random(own: Any) -> None:
         inside = " ".join(digits)
         for text in (" ".join(words), f"{operation}({inside})"):
             ids = [VOCABULARY.index(word) for word in [*words, "[EOS]"]]
-            same(own, text, ids, "The worked example is right: does the length matter to you?")
+            same(
+                own,
+                text,
+                ids,
+                "The id of a word is its place in VOCABULARY, counted from 0, and [EOS] comes "
+                "last. There may be one digit or many.",
+            )

@@ -9,9 +9,9 @@ from groundup.course.checks import Layer, check
 
 PARTS = ("ids", "mask")
 # The second is the longest, so that neither end of the batch decides the width.
-BATCH = [[4, 1], [5, 15, 1], [1]]
-IDS = np.array([[4, 1, 0], [5, 15, 1], [1, 0, 0]])
-MASK = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0]])
+BATCH = [[4, 1], [5, 15, 13, 1], [1]]
+IDS = np.array([[4, 1, 0, 0], [5, 15, 13, 1], [1, 0, 0, 0]])
+MASK = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]])
 
 
 def pad(own: Any, sequences: list[list[int]]) -> tuple[Any, Any]:
@@ -41,14 +41,14 @@ def test_two_arrays(own: Any) -> None:
 @check(Layer.SHAPES)
 def test_shape(own: Any) -> None:
     """a row for each sequence, as wide as the longest, (N, T)"""
-    for sequences, shape in ((BATCH, (3, 3)), ([[5, 15, 1], [1]], (2, 3)), ([[5, 1]], (1, 2))):
+    for sequences, shape in ((BATCH, (3, 4)), ([[5, 15, 1], [1]], (2, 3)), ([[5, 1]], (1, 2))):
         for name, value in zip(PARTS, pad(own, sequences), strict=True):
             if np.shape(value) != shape:
                 expect.fail(
                     f"{name} has shape {np.shape(value)}, not {shape}.",
                     given={"sequences": sequences},
                     probably="N is the number of sequences, and T the length of the longest, "
-                    "wherever in the list it stands.",
+                    "wherever in the list it is.",
                 )
 
 
@@ -71,12 +71,14 @@ def test_types(own: Any) -> None:
 def test_sequences_unchanged(own: Any) -> None:
     """the caller's lists are left as they were"""
     short, long = [4, 1], [5, 15, 1]
-    own.pad([short, long])
+    batch = [short, long]
+    own.pad(batch)
+    own.pad(batch)
     own.pad([short])
-    if (short, long) != ([4, 1], [5, 15, 1]):
+    if batch != [[4, 1], [5, 15, 1]]:
         expect.fail(
-            "A sequence is changed in place. The caller still needs it.",
-            f"after {[short, long]}\nbefore {[[4, 1], [5, 15, 1]]}",
+            "The sequences are changed in place. The caller still needs them.",
+            f"after {batch}\nbefore {[[4, 1], [5, 15, 1]]}",
             probably="append, += and extend write into the list that was passed. Write the tokens "
             "into a new array instead.",
         )
@@ -90,9 +92,9 @@ def test_ids(own: Any) -> None:
         IDS,
         what="ids",
         given={"sequences": BATCH},
-        probably="The first row is 4, 1 and one [PAD], which is 0. If you have 0 at [0, 0], the "
-        "padding is on the left, or the mask comes first. If you have 1 at [0, 2], you fill up "
-        "with [EOS]. If you have 5 at [0, 0], the rows have changed places.",
+        probably="The first row is 4, 1 and two [PAD], which is 0. If you have 0 at [0, 0], the "
+        "padding is on the left. If you have 1 at [0, 2], you fill up with [EOS]. If you have 5 at "
+        "[0, 0], the rows have changed places.",
     )
 
 
@@ -105,9 +107,8 @@ def test_mask(own: Any) -> None:
         MASK,
         what="mask, shown as 1 for True and 0 for False,",
         given={"sequences": BATCH},
-        probably="The first row is 1, 1, 0: two real tokens, and one [PAD]. If you have "
-        "0 at [0, 0], it is turned: True means padding there. If you have 0 at [0, 1], the last "
-        "token, [EOS], is hidden; it is a real one. If you have 1 at [0, 2], padding is counted.",
+        probably="The first row is 1, 1, 0, 0: two real tokens, [EOS] among them, and two [PAD]. "
+        "If you have 0 at [1, 0], the mask is inverted: True means padding there.",
     )
 
 
@@ -118,33 +119,55 @@ def test_refuses_nothing(own: Any) -> None:
         own.pad([])
 
 
+@check(Layer.EXAMPLE)
+def test_empty_sequences(own: Any) -> None:
+    """a sequence without tokens is a row of [PAD]"""
+    for sequences, ids in (([[5, 1], []], [[5, 1], [0, 0]]), ([[]], np.zeros((1, 0), int))):
+        for name, received, expected in zip(
+            PARTS, pad(own, sequences), (np.array(ids), np.array(ids) != 0), strict=True
+        ):
+            expect.close(
+                np.asarray(received).astype(int),
+                expected.astype(int),
+                what=f"{name}, shown as whole numbers,",
+                given={"sequences": sequences},
+                probably="Only a list of no sequences is refused. A sequence of no tokens is a row "
+                "that is all padding.",
+            )
+
+
 @check(Layer.RANDOM, points=2)
 def test_random(own: Any) -> None:
     """random sequences, cell by cell"""
     rng = np.random.default_rng(12)
+    batches = [[[5, 15, 1], [4, 1]], [[4, 1], [6, 13, 1]]]
     for rows in (1, 2, 4, 8):
         lengths = rng.integers(1, 7, size=rows)
-        sequences = [rng.integers(1, 20, size=length).tolist() for length in lengths]
-        ids, mask = pad(own, sequences)
-        for name, received, expected in zip(PARTS, (ids, mask), by_loop(sequences), strict=True):
+        batches.append([rng.integers(1, 20, size=length).tolist() for length in lengths])
+    # All batches are padded before the first is compared: no call may write over another's arrays.
+    results = [pad(own, sequences) for sequences in batches]
+    for sequences, arrays in zip(batches, results, strict=True):
+        for name, received, expected in zip(PARTS, arrays, by_loop(sequences), strict=True):
             expect.close(
                 received,
                 np.array(expected),
                 what=name,
                 given={"sequences": sequences},
-                probably="The worked example is right, so look at lengths: one row, rows of one "
-                "token, several rows as long as the longest.",
+                probably="Each row begins with its sequence and goes on with [PAD]. Six batches "
+                "are padded, one after the other, before the first is compared: no call may write "
+                "into what another returned.",
             )
 
 
 @check(Layer.STABILITY)
 def test_large_ids(own: Any) -> None:
     """ids of a large vocabulary stay what they are"""
-    sequences = [[30_521, 1], [1]]
+    sequences = [[128_255, 1], [1]]
     expect.close(
         pad(own, sequences)[0],
-        np.array([[30_521, 1], [1, 0]]),
+        np.array([[128_255, 1], [1, 0]]),
         what="ids",
         given={"sequences": sequences},
-        probably="Real vocabularies have 30,000 tokens and more. Integers of 8 bits end at 127.",
+        probably="Real vocabularies have more than 100,000 tokens. Integers of 8 bits end at 127, "
+        "and those of 16 bits at 32,767.",
     )

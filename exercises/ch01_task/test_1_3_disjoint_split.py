@@ -9,6 +9,7 @@ from groundup.course import expect
 from groundup.course.checks import Layer, check
 
 QUARTERS = (0.5, 0.25, 0.25)
+TENTHS = (0.8, 0.1, 0.1)
 DIFFERENT = [[5], [3], [9], [7]]
 REPEATED = [[7], [3], [5], [7], [3], [7], [9], [7]]
 PAIRS = [[5, 3], [3, 5], [5, 3], [9, 9], [5, 9], [9, 9]]
@@ -34,31 +35,33 @@ def same(
     order: Sequence[int],
     expected: Sequence[Sequence[int]],
     probably: str,
+    shares: tuple[float, ...] = QUARTERS,
 ) -> None:
-    """The parts of a split into one half and two quarters are these."""
-    given, parts = split(own, inputs, order, QUARTERS)
+    """The parts of a split are these."""
+    given, parts = split(own, inputs, order, shares)
     for number, (received, rows) in enumerate(zip(parts, expected, strict=True)):
         what = f"Part {number}"
         if np.size(received) != len(rows):
             says = f"{what} has {np.size(received)} entries, not {len(rows)}."
             detail = f"received {np.asarray(received).tolist()}\nexpected {list(rows)}"
             expect.fail(says, detail, given, probably)
-        expect.close(received, np.array(rows), what=what, given=given, probably=probably)
+        expect.close(received, np.array(rows, int), what=what, given=given, probably=probably)
 
 
 @check(Layer.SHAPES)
 def test_a_part_for_each_share(own: Any) -> None:
     """one array of row numbers comes back for each share"""
-    for shares in ((0.8, 0.1, 0.1), QUARTERS, (0.5, 0.5)):
-        given, parts = split(own, [[n] for n in range(20)], range(20), shares)
+    for rows, shares in ((20, TENTHS), (20, QUARTERS), (20, (0.5, 0.5)), (2, (0.5, 0.0, 0.5))):
+        given, parts = split(own, [[n] for n in range(rows)], range(rows), shares)
         for number, part in enumerate(parts):
             if not isinstance(part, np.ndarray) or part.ndim != 1 or part.dtype.kind not in "iu":
                 shape = f"{part.dtype}, {part.shape}" if isinstance(part, np.ndarray) else ""
                 expect.fail(
-                    f"Part {number} is no array of row numbers.",
+                    f"Part {number} is not a one-dimensional array of whole numbers.",
                     f"received {type(part).__name__} {shape}".rstrip(),
                     given,
-                    "With row numbers the caller can pick inputs, masks and answers alike.",
+                    "With row numbers the caller can pick inputs, masks and answers alike. A part "
+                    "without rows is such an array too; np.array([]) is one of floats.",
                 )
 
 
@@ -78,9 +81,69 @@ def test_all_different(own: Any) -> None:
         DIFFERENT,
         [2, 0, 3, 1],
         [[2, 0], [3], [1]],
-        "Every row stands for itself, so the line is 2, 0, 3, 1, and the cuts lie at 2 and at "
-        "2 + 1 = 3. Part 0 is rows 2 and 0. If you have 0 at [0], you take the rows as they stand, "
-        "or return positions in order and not the rows that stand there.",
+        "Every row stands for itself, so the line is 2, 0, 3, 1, cut at 2 and at 2 + 1 = 3. A part "
+        "holds the numbers of rows of inputs, in the order in which order has them.",
+    )
+
+
+@check(Layer.EXAMPLE, points=2)
+def test_rounded_cuts(own: Any) -> None:
+    """cuts are rounded to whole inputs, each from the sum so far"""
+    line = [3, 6, 0, 5, 2, 4, 1]
+    same(
+        own,
+        [[n] for n in range(7)],
+        line,
+        [line[:4], line[4:6], line[6:]],
+        "Of seven inputs, 0.6 is 4.2 and 0.6 + 0.2 is 5.6. Rounded, the cuts are at 4 and 6, so "
+        "the parts have 4, 2 and 1.",
+        (0.6, 0.2, 0.2),
+    )
+    ten = [[n] for n in range(10)]
+    same(
+        own,
+        ten,
+        range(10),
+        [range(7), [7], [8, 9]],
+        "0.7 + 0.1 times 10 is 7.999999999999999 in floating point: rounded, the cut is at 8.",
+        (0.7, 0.1, 0.2),
+    )
+    same(
+        own,
+        ten,
+        range(10),
+        [[n] for n in range(10)],
+        "Ten shares of 0.1 are 0.9999999999999999 in floating point. Shares sum to 1 if they do so "
+        "but for rounding.",
+        (0.1,) * 10,
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_empty_parts(own: Any) -> None:
+    """a share of 0 gets no rows; 0.8, 0.1 and 0.1 are the default"""
+    for shares, expected in (
+        ((1.0,), [[2, 0, 3, 1]]),
+        ((0.0, 1.0), [[], [2, 0, 3, 1]]),
+        ((0.5, 0.0, 0.5), [[2, 0], [], [3, 1]]),
+        ((1.0, 0.0), [[2, 0, 3, 1], []]),
+    ):
+        same(
+            own,
+            DIFFERENT,
+            [2, 0, 3, 1],
+            expected,
+            "A share may be 0, and there may be one share alone. Every row is in one part.",
+            shares,
+        )
+    inputs, order = np.arange(10)[:, None], np.arange(10)
+    sizes = [len(part) for part in own.disjoint_split(inputs, order)]
+    expect.close(
+        np.array(sizes),
+        np.array([8, 1, 1]),
+        what="The number of rows in each part, where no shares are given,",
+        given={"inputs": inputs, "order": order},
+        probably="The shares are 0.8, 0.1 and 0.1 if the caller gives none.",
     )
 
 
@@ -93,7 +156,7 @@ def test_repeats_stay_together(own: Any) -> None:
         [6, 1, 4, 2, 0, 3, 5, 7],
         [[6, 1, 4], [2], [0, 3, 5, 7]],
         "Rows 6, 1, 2 and 0 stand for the inputs 9, 3, 5 and 7, and come in this order. The cuts "
-        "lie at 2 and 3. Part 0 gets all rows that hold 9 or 3, whenever they come, part 1 those "
+        "are at 2 and 3. Part 0 gets all rows that hold 9 or 3, whenever they come, part 1 those "
         "with 5, and part 2 those with 7. Cut the line of four, and not the eight rows.",
     )
 
@@ -106,10 +169,9 @@ def test_first_row_stands_for_an_input(own: Any) -> None:
         REPEATED,
         [5, 6, 1, 7, 2, 0, 3, 4],
         [[6, 1, 4], [2], [5, 7, 0, 3]],
-        "The input 7 stands in rows 0, 3, 5 and 7, and row 0 stands for it: its place is late, "
-        "though order begins with row 5. The line is 9, 3, 5, 7. If part 0 begins with row 5, an "
-        "input takes its place where order meets it first. Then frequent inputs, which are met "
-        "early, nearly all end in part 0.",
+        "Rows 0, 3, 5 and 7 hold the input 7, and row 0 stands for it: its place is late, though "
+        "order begins with row 5. The line is 9, 3, 5, 7. An input's place is not where order "
+        "first meets it: frequent inputs, which are met early, would nearly all be in part 0.",
     )
 
 
@@ -124,12 +186,27 @@ def test_every_position_counts(own: Any) -> None:
         "There are four distinct inputs: 9 9, 3 5, 5 3 and 5 9. A sorted input or a set loses the "
         "order of its tokens; the first token alone loses the others.",
     )
+    same(
+        own,
+        [[1, 12], [11, 2], [2, 2], [1, 12]],
+        [1, 3, 2, 0],
+        [[1], [2], [3, 0]],
+        "1 12, 11 2 and 2 2 are three inputs, a third each. The key of an input in a dictionary "
+        "must be its own: the tokens joined without a space, or their sum, are not.",
+        (1 / 3, 1 / 3, 1 / 3),
+    )
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_order(own: Any) -> None:
     """an order without every row once raises ValueError"""
-    for order, fault in (([2, 0, 3], "row 1 is missing"), ([2, 0, 0, 3], "row 0 comes twice")):
+    for order, fault in (
+        ([2, 0, 3], "row 1 is missing"),
+        ([2, 0, 0, 3], "row 0 comes twice"),
+        ([2, 0, 3, 1, 0], "row 0 comes twice, and all others once"),
+        ([2, 0, 3, -1], "there is a row -1, which NumPy takes for the last,"),
+        ([2, 0, 3, 4], "there is a row 4"),
+    ):
         with expect.raises(ValueError, f"{fault} in order", {"order": np.array(order)}):
             own.disjoint_split(np.array(DIFFERENT), np.array(order), QUARTERS)
 
@@ -140,6 +217,7 @@ def test_refuses_shares(own: Any) -> None:
     for shares, fault in (
         ((0.5, 0.6), "the shares sum to 1.1"),
         ((0.5, 0.4), "the shares sum to 0.9"),
+        ((0.5, 0.499), "the shares sum to 0.999"),
         ((1.25, -0.25), "a share is negative"),
     ):
         with expect.raises(ValueError, fault, {"shares": shares}):
@@ -165,7 +243,7 @@ def test_no_input_in_two_parts(own: Any) -> None:
                 here = home.setdefault(tuple(inputs[row]), number)
                 if here != number:
                     expect.fail(
-                        f"The input {inputs[row]} stands in part {here} and in part {number}.",
+                        f"The input {inputs[row]} is in part {here} and in part {number}.",
                         "\n".join(f"part {n}: rows {p.tolist()}" for n, p in enumerate(parts)),
                         given,
                     )
@@ -189,6 +267,6 @@ def test_random(own: Any) -> None:
             tokens[:, None].tolist(),
             order.tolist(),
             expected,
-            "The worked examples are right, so look at sizes: is everything counted in distinct "
-            "inputs? Are the rows in the order of order?",
+            "The line is cut by the number of distinct inputs, and the rows of a part are in the "
+            "order of order.",
         )

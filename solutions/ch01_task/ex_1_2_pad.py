@@ -13,7 +13,8 @@ def pad(sequences: list[list[int]]) -> tuple[IntArray, BoolArray]:
     """Stack sequences of different lengths.
 
     Returns:
-        ids (N, T) filled up with [PAD] on the right, and the mask (N, T), True at real tokens.
+        ids (N, T), whole numbers of at least 32 bits, filled up with [PAD] on the right, and the
+        mask (N, T), True at real tokens. A sequence may be empty.
 
     Raises:
         ValueError: there is no sequence.

@@ -1,4 +1,4 @@
-"""Wrong versions of the exercises of chapter 1. What is wrong stands in each docstring."""
+"""Wrong versions of the exercises of chapter 1. Each docstring says what is wrong."""
 
 from itertools import pairwise
 
@@ -9,10 +9,16 @@ from groundup.scratch.digits import EOS, PAD, TOKEN_IDS, VOCABULARY
 
 
 def _words(text):
-    words = text.replace("(", " ( ").replace(")", " ) ").split()
+    words = _spaced(text).split()
     if not words:
         raise ValueError("the question is empty")
     return words
+
+
+def _spaced(text, marks="(),"):
+    for mark in marks:
+        text = text.replace(mark, f" {mark} ")
+    return text
 
 
 def _id(word):
@@ -30,13 +36,13 @@ def no_eos(text):
 
 @mutant("1.1", replaces="tokenize")
 def eos_in_front(text):
-    """[EOS] stands in front, as some models put a token there; here it closes the question."""
+    """[EOS] comes first, as some models put a token there; here it closes the question."""
     return [EOS, *(_id(word) for word in _words(text))]
 
 
 @mutant("1.1", replaces="tokenize")
 def eos_on_both_sides(text):
-    """A special token stands in front as well as behind; here [EOS] closes the question alone."""
+    """[EOS] comes first as well as last; here it only closes the question."""
     return [EOS, *(_id(word) for word in _words(text)), EOS]
 
 
@@ -69,7 +75,7 @@ def counted_from_one(text):
 def brackets_dropped(text):
     """Brackets are thrown away: they are tokens like any other."""
     _words(text)
-    words = text.replace("(", " ").replace(")", " ").split()
+    words = text.replace("(", " ").replace(")", " ").replace(",", " , ").split()
     return [_id(word) for word in [*words, "[EOS]"]]
 
 
@@ -132,7 +138,7 @@ def unknown_added(text):
 
 @mutant("1.1", replaces="tokenize")
 def key_error(text):
-    """Unknown words raise KeyError, which says nothing to whoever typed the question."""
+    """Unknown words raise KeyError, which says nothing to the one who typed the question."""
     words = [word if word in TOKEN_IDS else word.capitalize() for word in _words(text)]
     return [*(TOKEN_IDS[word] for word in words), EOS]
 
@@ -149,8 +155,73 @@ def digit_by_digit(text):
 @mutant("1.1", replaces="tokenize")
 def nothing_is_a_question(text):
     """A text without words gives [EOS] alone, as if something had been asked."""
-    words = text.replace("(", " ( ").replace(")", " ) ").split()
+    return [_id(word) for word in [*_spaced(text).split(), "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def commas_kept_on(text):
+    """Spaces are put around brackets and not around commas: 5,3 stays in one piece."""
+    words = _spaced(text, "()").split()
+    if not words:
+        raise ValueError("the question is empty")
     return [_id(word) for word in [*words, "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def commas_dropped(text):
+    """Commas are thrown away; a comma is in the vocabulary."""
+    return [_id(word) for word in [*_words(text.replace(",", " ")), "[EOS]"]]
+
+
+@mutant("1.1", replaces="tokenize")
+def digits_by_arithmetic(text):
+    """A digit's id is computed from int(word): 03 is taken for 3, which is another word."""
+    ids = []
+    for word in _words(text):
+        digit = int(word) if word.isdigit() else -1
+        ids.append(TOKEN_IDS["0"] + digit if 0 <= digit < 10 else _id(word))
+    return [*ids, EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def beginnings_accepted(text):
+    """The beginning of a word is enough: Ma is taken for Max."""
+
+    def find(word):
+        known = [each for each in VOCABULARY if each.startswith(word.capitalize())]
+        if not known:
+            raise ValueError(f"{word!r} is not in the vocabulary")
+        return TOKEN_IDS[known[0]]
+
+    return [*(find(word) for word in _words(text)), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def longer_words_accepted(text):
+    """A word that begins with one of the vocabulary is taken for it: Maximum becomes Max."""
+
+    def find(word):
+        known = [
+            each for each in VOCABULARY if len(each) > 1 and word.capitalize().startswith(each)
+        ]
+        return TOKEN_IDS[known[0]] if known else _id(word)
+
+    return [*(find(word) for word in _words(text)), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def questions_judged(text):
+    """A text that does not begin with an operation is refused; it only needs known words."""
+    words = _words(text)
+    if not 2 <= _id(words[0]) <= 6:
+        raise ValueError("a question begins with an operation")
+    return [*map(_id, words), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def minus_dropped(text):
+    """Signs and points are thrown away: -5 becomes 5, which was not asked for."""
+    return [*(_id(word.strip("-.")) for word in _words(text)), EOS]
 
 
 def _filled(sequences, fill=PAD):
@@ -168,7 +239,7 @@ def _lengths(sequences):
 
 @mutant("1.2", replaces="pad")
 def on_the_left(sequences):
-    """Padding stands on the left: position 0 is then no longer the operation."""
+    """Padding is on the left: position 0 is then no longer the operation."""
     ids = np.full_like(_filled(sequences), PAD)
     for row, sequence in zip(ids, sequences, strict=True):
         row[len(row) - len(sequence) :] = sequence
@@ -212,14 +283,14 @@ def mask_one_too_short(sequences):
 
 @mutant("1.2", replaces="pad")
 def mask_without_eos(sequences):
-    """The mask hides [EOS] wherever it stands: it is a real token, and no padding."""
+    """The mask hides [EOS] wherever it is: it is a real token, and not padding."""
     ids = _filled(sequences)
     return ids, (ids != PAD) & (ids != EOS)
 
 
 @mutant("1.2", replaces="pad")
 def no_mask(sequences):
-    """The ids are returned without the mask: nobody can tell padding from text."""
+    """The ids are returned without the mask: the caller cannot tell padding from text."""
     return _filled(sequences)
 
 
@@ -267,7 +338,7 @@ def cut_to_the_shortest(sequences):
 
 @mutant("1.2", replaces="pad")
 def wide_as_the_first(sequences):
-    """The first sequence decides the width: whoever is longer is cut off."""
+    """The first sequence decides the width: longer ones are cut off."""
     ids = _filled(sequences)[:, : len(sequences[0])]
     ids = np.pad(ids, ((0, 0), (0, len(sequences[0]) - ids.shape[1])), constant_values=PAD)
     return ids, ids != PAD
@@ -282,14 +353,14 @@ def one_column_more(sequences):
 
 @mutant("1.2", replaces="pad")
 def sorted_by_length(sequences):
-    """The rows are sorted by length, and no longer stand beside their answers."""
+    """The rows are sorted by length, and are no longer beside their answers."""
     ids = _filled(sorted(sequences, key=len, reverse=True))
     return ids, ids != PAD
 
 
 @mutant("1.2", replaces="pad")
 def time_first(sequences):
-    """Rows and columns are swapped, (T, N): a question stands in a column."""
+    """Rows and columns are swapped, (T, N): a question is a column."""
     ids = _filled(sequences).T
     return ids, ids != PAD
 
@@ -313,6 +384,45 @@ def nothing_accepted(sequences):
     if not sequences:
         return np.zeros((0, 0), dtype=int), np.zeros((0, 0), dtype=bool)
     ids = _filled(sequences)
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def sixteen_bits(sequences):
+    """The ids are 16-bit integers, which end at 32,767: large vocabularies do not fit."""
+    ids = _filled(sequences)
+    return ids.astype(np.int16), ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def callers_list_emptied(sequences):
+    """The sequences are popped from the caller's list, which is empty afterwards."""
+    ids = _filled(sequences)
+    while sequences:
+        sequences.pop()
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def empty_sequences_refused(sequences):
+    """A sequence without tokens is refused; only a list without sequences must be."""
+    if not all(sequences):
+        raise ValueError("a sequence is empty")
+    ids = _filled(sequences)
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def empty_sequences_dropped(sequences):
+    """Sequences without tokens are left out: the rows no longer belong to the answers."""
+    ids = _filled([each for each in sequences if each])
+    return ids, ids != PAD
+
+
+@mutant("1.2", replaces="pad")
+def at_least_one_column(sequences):
+    """There is a column of [PAD] even if no sequence has a token."""
+    ids = _filled([*sequences, [PAD]])[:-1]
     return ids, ids != PAD
 
 
@@ -352,7 +462,7 @@ def _together(inputs, order, shares):
 
 @mutant("1.3", replaces="disjoint_split")
 def rows_cut(inputs, order, shares=(0.8, 0.1, 0.1)):
-    """The rows are cut, and not the distinct inputs: one input may stand in several parts."""
+    """The rows are cut, and not the distinct inputs: one input may be in several parts."""
     _refuse(inputs, order, shares)
     return _parts(order, np.arange(len(order)), len(order), shares)
 
@@ -376,7 +486,7 @@ def first_met(inputs, order, shares=(0.8, 0.1, 0.1)):
 
 @mutant("1.3", replaces="disjoint_split")
 def order_not_used(inputs, order, shares=(0.8, 0.1, 0.1)):
-    """The rows are taken as they stand in the file, and not in the shuffled order."""
+    """The rows are taken as they are in the file, and not in the shuffled order."""
     _refuse(inputs, order, shares)
     return _together(inputs, np.sort(order), shares)
 
@@ -436,7 +546,7 @@ def first_token_alone(inputs, order, shares=(0.8, 0.1, 0.1)):
 
 @mutant("1.3", replaces="disjoint_split")
 def positions_returned(inputs, order, shares=(0.8, 0.1, 0.1)):
-    """Positions in order are returned and not the row numbers that stand there."""
+    """Positions in order are returned and not the row numbers that are there."""
     _refuse(inputs, order, shares)
     line, places = _line(_tuples(inputs), order)
     return _parts(np.arange(len(order)), places, len(line), shares)
@@ -515,3 +625,109 @@ def order_not_checked(inputs, order, shares=(0.8, 0.1, 0.1)):
     """order is not checked: a row that is missing in it vanishes without a word."""
     _refuse_shares(shares)
     return _together(inputs, order, shares)
+
+
+def _cut(inputs, order, shares, cuts):
+    """The right split, but for the cuts: of the sums of shares, times the number of inputs."""
+    _refuse(inputs, order, shares)
+    line, places = _line(_tuples(inputs), order)
+    part = np.searchsorted(cuts(np.cumsum(shares)[:-1] * len(line)), places, side="right")
+    return [order[part == i] for i in range(len(shares))]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def cuts_rounded_down(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """int() cuts off what follows the point: 5.6 becomes 5 and 7.999999999999999 becomes 7."""
+    return _cut(inputs, order, shares, np.floor)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def cuts_rounded_up(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The cuts are rounded up, as if the first parts were owed the rest."""
+    return _cut(inputs, order, shares, np.ceil)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def shares_rounded_one_by_one(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Each share is rounded and then added: the errors add up; round the sums."""
+    _refuse(inputs, order, shares)
+    line, places = _line(_tuples(inputs), order)
+    cuts = np.cumsum(np.round(np.array(shares) * len(line)))[:-1]
+    part = np.searchsorted(cuts, places, side="right")
+    return [order[part == i] for i in range(len(shares))]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def exact_sum_asked_for(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """sum(shares) == 1 refuses ten shares of 0.1, whose sum in floating point is a little less."""
+    if sum(shares) != 1:
+        raise ValueError("shares must sum to 1")
+    _refuse(inputs, order, shares)
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def sum_asked_for_roughly(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Shares that sum to 0.999 are accepted: that is more than rounding."""
+    if min(shares) < 0 or abs(sum(shares) - 1) > 0.01:
+        raise ValueError("shares must sum to 1")
+    _refuse(inputs, order, (1.0,))
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def zero_shares_refused(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """A share of 0 is refused; only negative ones must be."""
+    if min(shares) <= 0:
+        raise ValueError("shares must be positive")
+    _refuse(inputs, order, shares)
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def empty_parts_of_floats(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """np.array of an empty list is an array of floats, which can't pick rows."""
+    _refuse(inputs, order, shares)
+    return [np.array(part.tolist()) for part in _together(inputs, order, shares)]
+
+
+@mutant("1.3", replaces="disjoint_split")
+def ninety_percent(inputs, order, shares=(0.9, 0.05, 0.05)):
+    """The shares are 90/5/5 if the caller gives none; the signature says 80/10/10."""
+    _refuse(inputs, order, shares)
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def length_of_order_alone(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Only the length of order is checked: a row may come twice while another is missing."""
+    if len(order) != len(inputs):
+        raise ValueError("order must hold every row once")
+    _refuse_shares(shares)
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def distinct_rows_counted(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The distinct numbers in order are counted: -1, or a row that does not exist, passes."""
+    if len(set(order.tolist())) != len(inputs) or len(order) != len(inputs):
+        raise ValueError("order must hold every row once")
+    _refuse_shares(shares)
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def tokens_joined(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The tokens are joined without a space: 1 12 and 11 2 become one input."""
+    _refuse(inputs, order, shares)
+    line, places = _line(["".join(map(str, row)) for row in inputs.tolist()], order)
+    return _parts(order, places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def tokens_as_decimal_digits(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """An input is read as a decimal number: 1 12 and 2 2 are both 22."""
+    _refuse(inputs, order, shares)
+    powers = 10 ** np.arange(inputs.shape[1])[::-1]
+    line, places = _line((inputs @ powers).tolist(), order)
+    return _parts(order, places, len(line), shares)

@@ -77,7 +77,8 @@ def answer(operation: str, digits: tuple[int, ...]) -> int:
 def tokenize(text: str) -> list[int]:
     """Token ids of a question such as ``"Max ( 5 3 9 )"``, ending in [EOS].
 
-    Spaces around brackets and commas may be left out. Operations are accepted in any case.
+    Brackets and commas are words too; spaces around them may be left out. Operations are accepted
+    in any case, and words in any order.
 
     Raises:
         ValueError: the question is empty, or a word is not in the vocabulary.
@@ -126,7 +127,8 @@ def pad(sequences: list[list[int]]) -> tuple[IntArray, BoolArray]:
     """Stack sequences of different lengths.
 
     Returns:
-        ids (N, T) filled up with [PAD] on the right, and the mask (N, T), True at real tokens.
+        ids (N, T), whole numbers of at least 32 bits, filled up with [PAD] on the right, and the
+        mask (N, T), True at real tokens. A sequence may be empty.
 
     Raises:
         ValueError: there is no sequence.

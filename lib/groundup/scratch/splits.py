@@ -19,14 +19,14 @@ def disjoint_split(
     Args:
         inputs: (N, T) token ids. Two rows are the same input if they agree at every position.
         order: (N,) all row numbers, as the caller has shuffled them.
-        shares: how much of the distinct inputs each part gets.
+        shares: how much of the distinct inputs each part gets; a share may be 0.
 
     Returns:
-        The row numbers of each part, one array a part, in the order of ``order``.
+        The row numbers of each part, an array of whole numbers for each, in the order of ``order``.
 
     Raises:
         ValueError: order does not hold every row once, a share is negative, or the shares do not
-            sum to 1.
+            sum to 1 within rounding (1e-9).
     """
     if sorted(order.tolist()) != list(range(len(inputs))):
         raise ValueError(f"order must hold each of the {len(inputs)} rows once: got {order}")
