@@ -195,6 +195,15 @@ def test_every_position_counts(own: Any) -> None:
         "must be its own: the tokens joined without a space, or their sum, are not.",
         (1 / 3, 1 / 3, 1 / 3),
     )
+    same(
+        own,
+        [[5, 3, 9], [5, 3, 7], [5, 3, 9]],
+        [1, 2, 0],
+        [[1], [2, 0]],
+        "5 3 9 and 5 3 7 are two inputs: they agree at the first two positions and not at the "
+        "third.",
+        (0.5, 0.5),
+    )
 
 
 @check(Layer.EXAMPLE)

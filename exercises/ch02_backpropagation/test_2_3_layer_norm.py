@@ -191,8 +191,8 @@ def test_parameters_by_hand(own: Any) -> None:
         given=given,
         probably="The normalised vectors are ±(5, -1, -1, -3)/3. The first entry is "
         "9·5/3 - 3·5/3 = 10. If you have 30 at [0], gamma is in it: it is the gradient of gamma, "
-        "and multiplies nothing here. If you have 12 at [0], dy is not multiplied by the "
-        "normalised vector. If you have 5 at [0], dgamma is the mean over the vectors.",
+        "and multiplies nothing here. The sum of dy alone, 12 here, is dbeta. If you "
+        "have 5 at [0], dgamma is the mean over the vectors.",
     )
     expect.close(
         dbeta,

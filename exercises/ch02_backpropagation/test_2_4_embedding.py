@@ -88,14 +88,17 @@ def test_refuses_an_id_too_large(own: Any) -> None:
         ids = np.array([[0, wrong]])
         with expect.raises(ValueError, f"{says} and the table has rows 0 to 3", {"ids": ids}):
             own.embedding(ids, TABLE.copy())
+    ids = np.array([[0, 1], [4, 2]])
+    with expect.raises(ValueError, "an id of the second text is 4", {"ids": ids}):
+        own.embedding(ids, TABLE.copy())
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_a_negative_id(own: Any) -> None:
     """a negative id raises ValueError"""
-    ids = np.array([[0, -1]])
-    with expect.raises(ValueError, "an id is -1 (NumPy would take the last row)", {"ids": ids}):
-        own.embedding(ids, TABLE.copy())
+    for ids in (np.array([[0, -1]]), np.array([[0, 1], [-1, 2]])):
+        with expect.raises(ValueError, "an id is -1 (NumPy would take the last row)", {"ids": ids}):
+            own.embedding(ids, TABLE.copy())
 
 
 @check(Layer.EXAMPLE)

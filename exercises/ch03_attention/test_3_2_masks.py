@@ -22,10 +22,6 @@ def test_causal_shape(own: Any) -> None:
         what="causal_mask(2, 5)",
         probably="Rows are queries, columns are keys.",
     )
-    for queries, keys in ((0, 0), (0, 2)):
-        what = f"causal_mask({queries}, {keys})"
-        mask = own.causal_mask(queries, keys)
-        expect.array(mask, like=BOOLEAN, shape=(queries, keys), what=what)
 
 
 @check(Layer.SHAPES)
@@ -115,10 +111,9 @@ def test_refuses_what_fits_nothing(own: Any) -> None:
 @check(Layer.RANDOM)
 def test_random_sizes(own: Any) -> None:
     """causal masks of many sizes, entry by entry"""
-    for queries, keys in ((1, 1), (1, 4), (4, 4), (3, 5), (5, 8)):
-        expected = np.array(
-            [[s <= keys - queries + t for s in range(keys)] for t in range(queries)]
-        )
+    for queries, keys in ((1, 1), (1, 4), (4, 4), (3, 5), (5, 8), (0, 2), (0, 0)):
+        rows = [[s <= keys - queries + t for s in range(keys)] for t in range(queries)]
+        expected = np.array(rows, dtype=bool).reshape(queries, keys)
         expect.close(
             own.causal_mask(queries, keys),
             expected,

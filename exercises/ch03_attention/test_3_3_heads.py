@@ -93,7 +93,8 @@ def test_merge_by_hand(own: Any) -> None:
 def test_random_split(own: Any) -> None:
     """random sizes: column h·K + c of a token is column c of head h"""
     rng = np.random.default_rng(33)
-    for batch, length, heads, width in ((1, 1, 2, 1), (1, 2, 1, 3), (2, 3, 2, 2), (2, 2, 3, 4)):
+    sizes = ((1, 1, 2, 1), (1, 2, 1, 3), (1, 2, 3, 2), (2, 3, 2, 2), (2, 2, 3, 4))
+    for batch, length, heads, width in sizes:
         x = rng.normal(size=(batch, length, heads * width)).round(1)
         expected = np.stack([x[..., h * width : (h + 1) * width] for h in range(heads)], axis=1)
         expect.close(
@@ -110,7 +111,8 @@ def test_random_split(own: Any) -> None:
 def test_random_merge(own: Any) -> None:
     """random sizes: the heads of a token, side by side"""
     rng = np.random.default_rng(34)
-    for batch, heads, length, width in ((1, 2, 1, 1), (1, 1, 2, 3), (2, 2, 3, 2), (2, 3, 2, 4)):
+    sizes = ((1, 2, 1, 1), (1, 1, 2, 3), (1, 3, 2, 2), (2, 2, 3, 2), (2, 3, 2, 4))
+    for batch, heads, length, width in sizes:
         x = rng.normal(size=(batch, heads, length, width)).round(1)
         expect.close(
             own.merge_heads(x.copy()),

@@ -126,8 +126,9 @@ def test_two_heads_by_hand(own: Any) -> None:
         probably="Head 0 has the queries ln 3 and 0, the keys 1 and 0 and the values 8 and 0: it "
         "returns 6 and 4. Head 1 has the queries 0 and ln 2, the keys 0 and 1 and the values 3 "
         "and 15: it returns 9 and 11. So (6, 9) and (4, 11) go through wo and bo. If you have 6 "
-        "at [0, 0, 0], bo is missing. If you have 18 at [0, 0, 1], bqkv is. If you have 15.48 at "
-        "[0, 0, 0], the heads were not split. If you have 17 at [0, 0, 0], x is added, which is "
+        "at [0, 0, 0], bo is missing. If you have 18 at [0, 0, 1], bqkv is missing. If you have "
+        "17.74 at [0, 0, 1], the heads were not split. If you have 19.96 at [0, 0, 1], the scores "
+        "are divided by √D, and should be by √K. If you have 17 at [0, 0, 0], x is added, which is "
         "left to the caller. If you have 16 at [0, 0, 1], the heads were joined without "
         "a transpose. If you have 11 at [0, 0, 0], values and keys have changed places.",
     )
@@ -156,6 +157,7 @@ def test_refuses_another_mask(own: Any) -> None:
     for mask, fault in (
         (np.ones((1, 1), bool), "x is (1, 2, 2) and the mask is (1, 1)"),
         (np.ones(2, bool), "x is (1, 2, 2) and the mask is (2,)"),
+        (np.ones((1, 3), bool), "x is (1, 2, 2) and the mask is (1, 3)"),
         (np.ones((1, 1, 1, 2), bool), "x is (1, 2, 2) and the mask is (1, 1, 1, 2)"),
         (np.ones((1, 2), int), "the mask holds whole numbers"),
         (np.ones((1, 2)), "the mask holds floats"),

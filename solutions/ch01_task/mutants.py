@@ -545,6 +545,14 @@ def first_token_alone(inputs, order, shares=(0.8, 0.1, 0.1)):
 
 
 @mutant("1.3", replaces="disjoint_split")
+def first_two_tokens(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Only the first two tokens are compared: 5 3 9 and 5 3 7 become one input."""
+    _refuse(inputs, order, shares)
+    line, places = _line([row[:2] for row in _tuples(inputs)], order)
+    return _parts(order, places, len(line), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
 def positions_returned(inputs, order, shares=(0.8, 0.1, 0.1)):
     """Positions in order are returned and not the row numbers that are there."""
     _refuse(inputs, order, shares)

@@ -562,6 +562,13 @@ def dgamma_without_the_vector(dy, cache):
 
 
 @mutant("2.3", replaces="layer_norm_backward")
+def dgamma_and_dbeta_swapped(dy, cache):
+    """dbeta is returned before dgamma: the order is that of the inputs, x, gamma, beta."""
+    normal, std, gamma = cache
+    return _dx(dy * gamma, normal, std), *_parameters(dy, normal)[::-1]
+
+
+@mutant("2.3", replaces="layer_norm_backward")
 def parameters_averaged(dy, cache):
     """dgamma and dbeta are means over the vectors and not sums."""
     normal, std, gamma = cache
@@ -643,6 +650,13 @@ def one_too_many(ids, table):
 def clipped(ids, table):
     """Ids outside the table are moved to its ends: wrong tokens are read in silence."""
     return table[ids.clip(0, len(table) - 1)], (ids, table.shape)
+
+
+@mutant("2.4", replaces="embedding")
+def first_text_checked(ids, table):
+    """Only the ids of the first text are checked."""
+    _refuse(ids[:1], table)
+    return table[ids], (ids, table.shape)
 
 
 @mutant("2.4", replaces="embedding")

@@ -645,6 +645,16 @@ def one_wide_head(x, wqkv, bqkv, wo, bo, heads, mask=None):
 
 
 @mutant("3.4", replaces="multi_head_attention")
+def scaled_by_whole_width(x, wqkv, bqkv, wo, bo, heads, mask=None):
+    """The scores are divided by the root of D; each head has a width of K = D/H."""
+    _refuse_heads(x, heads, mask)
+    width = x.shape[-1]
+    factor = np.ones(3 * width, x.dtype)
+    factor[:width] = heads**-0.5
+    return _layer(x, wqkv * factor, bqkv * factor, wo, bo, heads, _keys(mask))
+
+
+@mutant("3.4", replaces="multi_head_attention")
 def input_added(x, wqkv, bqkv, wo, bo, heads, mask=None):
     """x is added to the result; the residual connection is the business of the block around."""
     _refuse_heads(x, heads, mask)
