@@ -234,14 +234,15 @@ def test_a_wrong_selection_ends_in_one_line(clone: Any) -> None:
 def test_a_file_that_can_not_be_used(clone: Any) -> None:
     """Asked for by its id, it ends the run; among all, it leaves the library's in place."""
     clone.write("91_1_double", "def double(x, by=2.0)\n    return x")
-    clone.write("91_2_triple", "def triple(other): return other")
+    clone.write("91_2_triple", "def triple(x, by): return x")
     text = "from groundup.toys import double, triple, Shape\nprint(double(1.0), Shape().area(1))"
     out = clone.script(text, mine="91").stdout
     assert out.startswith("2.0 50\n")
     assert "91.1 was left out, the library's used: not valid Python: " in out
-    assert "91.2 was left out, the library's used: triple must take (x)" in out
+    assert "triple must take (x): yours takes (x, by). Give by" in " ".join(out.split())
     done = clone.script(text, mine="91.1", code=2)
     assert "line 1: expected ':'" in done.stderr
     done = clone.script(text, mine="91.2", code=2)
-    assert done.stderr == "error: triple must take (x): yours takes (other).\n"
+    assert "triple must take (x): yours takes (x, by)." in done.stderr
+    assert done.stderr.count("\n") == 1
     assert done.stdout == ""
