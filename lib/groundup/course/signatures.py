@@ -85,7 +85,8 @@ def _passed_by_name(exercise: Exercise, function: str, name: str) -> bool:
     """Whether the checks, the library or a chapter pass an argument of this name to a function."""
     parts = (exercise.root / "lib", exercise.root / "chapters")
     files = [exercise.checks, *(file for part in parts for file in part.rglob("*.py"))]
-    return any(_passes(file.read_text(encoding="utf-8"), function, name) for file in files)
+    texts = (file.read_text(encoding="utf-8") for file in files if file.is_file())
+    return any(_passes(text, function, name) for text in texts)
 
 
 def _passes(text: str, function: str, name: str) -> bool:

@@ -88,7 +88,8 @@ def test_exit_codes_of_a_chapter(clone: Any) -> None:
         assert done.stdout == ""
     clone.write("5_1_adam", "def adam(gradient): return gradient")
     done = chapter(clone, CHAPTER, "--mine", "5.1", code=2)
-    assert done.stderr.startswith("error: adam must take (gradient, first, ")
+    where = "exercises/ch05_training/ex_5_1_adam.py"
+    assert done.stderr.startswith(f"error: {where}: adam must take (gradient, first, ")
     assert done.stderr.count("\n") == 1
     clone.python("-m", "groundup", "chapter", "--mine", "5", code=2)
 
