@@ -686,10 +686,3 @@ def mask_emptied(mask):
     places, _, ends, longest, positions = _unpad(mask)
     mask[:] = False
     return places, Packed(ends, longest, positions)
-
-
-@mutant("10.2", replaces="tiled_attention")
-def cache_cut_short(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
-    """The cache says that the pass was not causal: a backward pass sees all keys."""
-    y, cache = _forward(q, k, v, mask, causal, block, traffic)
-    return y, (*cache[:6], False, cache[7])
