@@ -50,7 +50,9 @@ def converted(own: Any, params: dict[str, Any]) -> dict[str, torch.Tensor]:
     """What the learner returns, if it is a dictionary of tensors."""
     result = own.to_torch(params)
     if not isinstance(result, dict):
-        expect.fail(f"The result is {result!r}, not a dictionary. Is a return missing?")
+        expect.fail(
+            f"The result is {type(result).__name__}, not a dictionary. Is a return missing?"
+        )
     return result
 
 
@@ -108,7 +110,7 @@ def test_inputs_unchanged(own: Any) -> None:
     """the NumPy parameters stay, and a second call gives the same"""
     params = draw(1)
     with expect.unchanged(**params):
-        first = converted(own, params)["classifier.weight"].clone()
+        first = converted(own, params)["classifier.weight"].detach().clone()
     expect.close(
         converted(own, params)["classifier.weight"],
         first.numpy(),
@@ -142,8 +144,8 @@ def test_square_map(own: Any) -> None:
         np.array([[1.0, 3.0], [2.0, 4.0]]),
         what="self_attn.out_proj.weight",
         given={"layers.0.wo": weight},
-        probably="If you have 2 at [0, 1], it is as it was. load_state_dict does not complain, "
-        "because both shapes are (2, 2). The outputs are wrong.",
+        probably="Our first column (1, 3) is the first row of torch's. load_state_dict does not "
+        "complain of a square map that is not turned: both shapes are (2, 2).",
     )
 
 
@@ -192,6 +194,23 @@ def test_fused_projection(own: Any) -> None:
             given={"x": x},
             probably="The whole (4, 12) matrix is turned, not each of its three (4, 4) parts: the "
             "rows of the result are queries first, then keys, then values.",
+        )
+
+
+@check(Layer.RANDOM)
+def test_every_number(own: Any) -> None:
+    """all linear maps are turned, and all else is as it was"""
+    maps = ("wqkv", "wo", "w1", "w2", "classifier.weight")
+    params = draw(2)
+    result = converted(own, {name: value.copy() for name, value in params.items()})
+    for name, (theirs, _) in names_and_shapes(2).items():
+        expect.close(
+            need(result, theirs),
+            params[name].T if name.endswith(maps) else params[name],
+            what=theirs,
+            given={name: params[name]},
+            probably="Every map from (in, out) is turned, in the feed-forward network too. "
+            "Biases, the norms' scales and shifts, and the embedding are not.",
         )
 
 

@@ -38,7 +38,9 @@ def errors(own: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """What the learner returns, if it is a dictionary."""
     result = own.slope_errors(*args, **kwargs)
     if not isinstance(result, dict):
-        expect.fail(f"The result is {result!r}, not a dictionary. Is a return missing?")
+        expect.fail(
+            f"The result is {type(result).__name__}, not a dictionary. Is a return missing?"
+        )
     return result
 
 

@@ -177,17 +177,18 @@ def test_gradient_by_hand(own: Any) -> None:
 
 @check(Layer.EXAMPLE)
 def test_weight_gradient_by_hand(own: Any) -> None:
-    """the weight's gradient over two vectors, worked by hand"""
-    x = torch.cat((PAPER, torch.tensor([[2.0, 0.0, 0.0, 0.0]], dtype=torch.float64)))
-    given = {"x": x, "weight": 3 * ones(4), "dy": torch.ones(2, 4, dtype=torch.float64)}
+    """the weight's gradient over three vectors, worked by hand"""
+    x = torch.cat((PAPER, 2 * torch.eye(4, dtype=torch.float64)[[0, 3]]))
+    given = {"x": x, "weight": 3 * ones(4), "dy": torch.ones(3, 4, dtype=torch.float64)}
     expect.close(
         backward(own, *given.values())[1],
-        np.array([2.2, 1.4, 1.0, 1.0]),
+        np.array([2.2, 1.4, 1.0, 3.0]),
         what="dweight",
         given=given,
-        probably="eps is 0. The second vector's root mean square is 1, so x̂ is (0.2, 1.4, 1, 1) "
-        "and (2, 0, 0, 0), and dweight is their sum. If you have 1.1 at [0], it is averaged. If "
-        "you have 3 at [0], it is made from x and not from x̂. If you have 6.6 at [0], the weight "
+        probably="eps is 0. The other two have the root mean square 1, so x̂ is (0.2, 1.4, 1, 1), "
+        "(2, 0, 0, 0) and (0, 0, 0, 2), and dweight is their sum. If you have 0.7333 at "
+        "[0], it is averaged. If you have 3 at [0], it is made from x and not from x̂. If "
+        "you have 6.6 at [0], the weight "
         "has come in.",
     )
 
@@ -237,8 +238,8 @@ def test_float16(own: Any) -> None:
         like=x,
         what="y",
         given={"x": x},
-        probably="If you have 0, the square has become infinite: turn x into float32 before you "
-        "square it, and the result back.",
+        probably="The square must be taken in float32, and the result turned back: in float16 "
+        "it is infinite.",
     )
 
 
@@ -253,6 +254,6 @@ def test_zeros(own: Any) -> None:
         np.array([[2.0, 0.0]]),
         what="dx",
         given={"x": x, "dy": dy, "eps": 0.25},
-        probably="The root of eps is 0.5, and dx = dy / 0.5. If you have nan, the root mean square "
-        "is made again without eps.",
+        probably="The root of eps is 0.5, and dx = dy / 0.5. eps belongs to the root mean "
+        "square of the backward pass too.",
     )

@@ -72,7 +72,7 @@ def test_one_head_to_halves(own: Any) -> None:
         what="The order of the rows",
         given=given,
         probably="Rows 0, 2 and 4 are the first members of their pairs and make the first half. If "
-        "you have 3 at [1, 0], this is the way back. If you have 1 at [0, 0], the second members "
+        "you have 1 at [2, 0], this is the way back. If you have 1 at [0, 0], the second members "
         "come first. If you have 5 at [3, 0], the second half is in reverse.",
     )
 

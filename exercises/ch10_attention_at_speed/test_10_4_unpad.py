@@ -123,14 +123,14 @@ def test_positions(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_longest(own: Any) -> None:
     """max_seqlen is the longest length, not the width"""
-    mask = torch.tensor([[True, False, False, False], [True, True, False, False]])
+    mask = torch.tensor([[True] + [False] * 4, [True] * 2 + [False] * 3])
     _, packed = unpadded(own, mask)
     expect.close(
         packed.max_seqlen,
         2,
         what="packed.max_seqlen",
         given={"mask": mask},
-        probably="The lengths are 1 and 2. If you have 4, it is the width of the batch: right, and "
+        probably="The lengths are 1 and 2. If you have 5, it is the width of the batch: right, and "
         "twice the work. If you have 1, it is the length of the first sequence. If you have 3, it "
         "is the number of all tokens.",
     )
@@ -154,8 +154,8 @@ def test_left_padding(own: Any) -> None:
         np.array([0, 1, 0, 1]),
         what="packed.positions",
         given={"mask": mask},
-        probably="A token's position counts the real tokens before it. If you have 1 at [0], it is "
-        "the column in the padded row.",
+        probably="A token's position counts the real tokens before it. It "
+        "is neither the column in the padded row nor counted from 1.",
     )
 
 

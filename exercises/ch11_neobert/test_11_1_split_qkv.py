@@ -14,10 +14,10 @@ PARTS = ("q", "k", "v")
 def labelled(batch: int, length: int, heads: int, width: int) -> tuple[Any, Any]:
     """A projection whose entries say where they belong, and q, k and v (3, B, H, T, K).
 
-    The digits of an entry are: part (1 q, 2 k, 3 v), batch, position, head, column.
+    Its digits before the point are: part (1 q, 2 k, 3 v), batch, position, head, column.
     """
     part, b, h, t, c = np.indices((3, batch, heads, length, width))
-    parts = ((part + 1) * 10_000 + b * 1000 + t * 100 + h * 10 + c).astype(np.float32)
+    parts = (part + 1) * 10_000 + b * 1000 + t * 100 + h * 10 + c + 0.1
     by_token = parts.transpose(1, 3, 2, 0, 4)  # (B, T, H, 3, K)
     return torch.tensor(by_token.reshape(batch, length, -1)), parts
 
@@ -67,9 +67,7 @@ def test_one_token(own: Any) -> None:
             what=name,
             given={"qkv": qkv, "heads": 2},
             probably="Tens are the part (1 q, 2 k, 3 v) and units the head. The published layout "
-            "goes head by head: q, k, v of head 1, then q, k, v of head 2. If you have 21 at "
-            "[0, 1, 0, 0], the width is cut into thirds. If you have 21 or 31 at [0, 0, 0, 0], "
-            "two parts have changed places.",
+            "goes head by head: q, k, v of head 1, then q, k, v of head 2.",
         )
 
 
@@ -121,8 +119,8 @@ def test_sizes(own: Any) -> None:
                 expected,
                 what=name,
                 given=dict(zip(("B", "T", "H", "K"), size, strict=True)) | {"qkv": qkv},
-                probably="The digits say part, batch, position, head and column. Compare them in "
-                "the first entry that differs.",
+                probably="The digits before the point say part, batch, position, head and column. "
+                "Compare them in the first entry that differs.",
             )
 
 

@@ -150,10 +150,9 @@ def test_pre_norm(own: Any) -> None:
         probably="(1, 7) has the root mean square 5 and becomes (0.2, 1.4), scaled (1, 1). "
         "Attention makes (6, -6) of it, and the stream is (7, 1). That becomes (1.4, 0.2), scaled "
         "(1, 2), and the stream is (8, 3). If you have 7.143 at [0, 0, 0], the second branch reads "
-        "(1, 7). If you have 6.714 at [0, 0, 0], the first sum is missing, and if you have 1 at "
-        "[0, 0, 0], the second. If you have 7.198 at [0, 0, 0], attention reads the stream "
-        "without a norm. If you have 14 at [0, 0, 0], ffn does, or with the other norm. If you "
-        "have 0.822 at [0, 0, 0], the norms come after the sums.",
+        "(1, 7). If you have 6.714 at [0, 0, 0], the first sum is missing. If you have 1 at "
+        "[0, 0, 0], the second sum is missing. If you have 7.198 at [0, 0, 0], attention reads "
+        "the stream without a norm. If you have 0.822 at [0, 0, 0], the norms come after the sums.",
     )
 
 

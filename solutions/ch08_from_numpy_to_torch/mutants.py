@@ -480,3 +480,13 @@ def added_to_grad(loss, parameters, generator, h=1e-5):
         return [each.grad for each in leaves]
 
     return _check(loss, parameters, generator, h, grads_of=grads_of)
+
+
+@mutant("8.1", replaces="to_torch")
+def feed_forward_not_turned(params):
+    """The maps w1 and w2 of the feed-forward network are not transposed; they are linear too."""
+    kept = ("w1", "w2")
+    return {
+        torch_name(name): _tensor(value if name.endswith(kept) else _turned(name, value))
+        for name, value in params.items()
+    }
