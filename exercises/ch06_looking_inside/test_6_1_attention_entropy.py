@@ -112,10 +112,10 @@ def test_share_with_padding(own: Any) -> None:
         np.array([1.0, 1 - 0.375 * math.log2(3), 1 / math.log2(3)]),
         what="The share",
         given={"weights": weights, "mask": mask},
-        probably="Count the tokens that may be looked at, row by row: 2, 4 and 3. If you have 0.5 "
-        "at [0], padding is counted among them. If you have 0.3155 at [0], the mask is counted "
-        "over all rows together. If you have 0.8113 at [1], only tokens with some weight are "
-        "counted, and a head that ignores a token could have looked at it.",
+        probably="Count the tokens that the mask allows, row by row: 2, 4 and 3. If you have "
+        "0.3155 at [0], the mask is counted over all rows together. If you have 0.8113 at [1], "
+        "only tokens with some weight are counted, and a head that ignores a token could have "
+        "looked at it.",
     )
 
 
@@ -129,8 +129,8 @@ def test_share_with_a_mask_of_rows(own: Any) -> None:
         np.array([1.0, 0.0]),
         what="The share",
         given={"weights": weights, "mask": mask},
-        probably="All four tokens of the first row may be looked at. If you have 2 at [0], the "
-        "mask's one column was counted as one token: broadcast it to the weights' shape first.",
+        probably="The mask's one column holds for all four tokens of a row: broadcast it to the "
+        "shape of the weights before you count.",
     )
 
 
@@ -153,14 +153,14 @@ def test_share_with_one_token(own: Any) -> None:
 def test_random_entropy(own: Any) -> None:
     """random weights: the definition, one token at a time"""
     rng = np.random.default_rng(61)
-    for shape in ((1, 2), (2, 3), (2, 2, 5)):
+    for shape in ((2,), (1, 2), (2, 3), (2, 2, 5)):
         weights = rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
         expect.close(
             own.attention_entropy(weights.copy()),
             np.apply_along_axis(bits, -1, weights),
             what="The entropy",
             given={"weights": weights},
-            probably="The worked examples are right, so some step depends on the shape.",
+            probably="Each row along the last axis is one distribution, whatever axes come before.",
         )
 
 

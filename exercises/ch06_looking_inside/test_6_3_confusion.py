@@ -54,8 +54,8 @@ def test_the_same_mistake_again(own: Any) -> None:
         np.array([[1, 0], [3, 0]]),
         what="The matrix",
         given={"answers": answers, "predictions": predictions, "classes": 2},
-        probably="If you have 1 at [1, 0], the pair was counted once: counts[rows, columns] += 1 "
-        "adds one to each cell that is named, however often it is.",
+        probably="Three questions have the answer 1 and the prediction 0. In NumPy, "
+        "counts[rows, columns] += 1 adds one to each cell that is named, however often it is.",
     )
 
 
@@ -89,6 +89,8 @@ def test_refuses_what_has_no_partner(own: Any) -> None:
     """answers and predictions of different numbers are refused"""
     with expect.raises(ValueError, "there are three answers and one prediction"):
         own.confusion(np.array([0, 1, 1]), np.array([0]), 2)
+    with expect.raises(ValueError, "answers and predictions have two axes"):
+        own.confusion(np.array([[0, 1]]), np.array([[0, 1]]), 2)
 
 
 @check(Layer.RANDOM, points=2)
@@ -105,5 +107,5 @@ def test_random(own: Any) -> None:
             expected,
             what="The matrix",
             given={"answers": answers, "predictions": predictions, "classes": classes},
-            probably="The worked examples are right, so some step depends on how many there are.",
+            probably="Each question adds one to the cell of its answer and its prediction.",
         )

@@ -45,9 +45,8 @@ def test_weights_by_hand(own: Any) -> None:
         what="weights",
         given=GIVEN,
         probably="From their means, x is -1, 1 and the column of class 1 is -1/2, 1/2. So the "
-        "weight is (1/2 + 1/2) / (1 + 1 + 2). If you have -0.5 at [0, 0], the penalty is missing, "
-        "or the labels are -1 and 1. If you have -0.1667 at [0, 0], the penalty is multiplied by "
-        "the number of rows. If you have 0 at [0, 0], x is not taken from its mean.",
+        "weight is (1/2 + 1/2) / (1 + 1 + 2). If you have -0.1667 at [0, 0], the "
+        "penalty is multiplied by the number of rows.",
     )
 
 
@@ -59,8 +58,8 @@ def test_bias_by_hand(own: Any) -> None:
         np.array([0.75, 0.25]),
         what="bias",
         given=GIVEN,
-        probably="It is mean(y) - mean(x) W = 1/2 - 1·(-1/4) for class 0. If you have 0.5 at [0], "
-        "mean(x) W is missing. If you have 0.25 at [0], its sign is turned. If you have 0 at [0], "
+        probably="It is mean(y) - mean(x) W = 1/2 - 1·(-1/4) for class 0. If you have 0.25 "
+        "at [0], the sign of mean(x) W is turned. If you have 0 at [0], "
         "there is no bias. If you have 0.3 at [0], it is penalised too.",
     )
 
@@ -115,8 +114,8 @@ def test_random(own: Any) -> None:
             expected,
             what="weights above bias",
             given={"x": x, "labels": labels, "classes": classes, "penalty": penalty},
-            probably="The example is right, so look at steps that one column and two rows hide: "
-            "which array is transposed, and whether each column keeps its own scale.",
+            probably="The same weights solve (XᵀX + penalty·I) W = XᵀY, with X and Y taken from "
+            "their means. No column is scaled.",
         )
 
 
