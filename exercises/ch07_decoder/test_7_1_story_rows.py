@@ -59,10 +59,8 @@ def test_one_story(own: Any) -> None:
         np.array([[5, 6, 7, END]]),
         what="targets",
         given=given,
-        probably="Under each token stands the one that comes after it. If you have 0 at [0, 0], "
-        "each token is its own target, and copying is all that can be learned. If you have 6 at "
-        "[0, 0], the targets are moved by two. If you have -100 at [0, 3], the model will never "
-        "learn to stop.",
+        probably="The target of each token is the one that comes after it, and after the last one "
+        "end: so the model learns to stop. If you have 6 at [0, 0], the targets are moved by two.",
     )
 
 

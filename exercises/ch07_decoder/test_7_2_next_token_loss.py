@@ -56,16 +56,16 @@ def test_two_tokens_count(own: Any) -> None:
         what="The loss",
         given=GIVEN,
         probably="The probabilities of the targets are 3/4 and 1/2; the second token has none. The "
-        "mean of 0.2877 and 0.6931 is 0.4904. If you have 0.3269, it is divided by three. If you "
-        "have 0.9808, it is not divided. If you have 0.7075, it is in bits. If you have 1.02, the "
-        "ignored target is taken for token 0.",
+        "mean of 0.2877 and 0.6931 is 0.4904. If you have 0.3269, the sum is divided by three. If "
+        "you have 0.9808, the sum is not divided. If you have 0.7075, the loss is in bits. If you "
+        "have 1.02, the ignored target is taken for token 0.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_rows_of_unequal_weight(own: Any) -> None:
     """two rows with three tokens and one: each token counts alike"""
-    logits = np.log([[[1.0, 3.0]] * 3, [[1.0, 1.0]] * 3])
+    logits = np.log([[[1.0, 3.0]] * 3, [[1.0, 1.0], [1.0, 7.0], [1.0, 7.0]]])
     targets = np.array([[1, 1, 1], [0, SKIP, SKIP]])
     loss, _ = own.next_token_loss(logits, targets)
     expect.close(
@@ -73,8 +73,8 @@ def test_rows_of_unequal_weight(own: Any) -> None:
         (3 * math.log(4 / 3) + math.log(2)) / 4,
         what="The loss",
         given={"logits": logits, "targets": targets},
-        probably="Four tokens count, three with 0.2877 and one with 0.6931. If you have 0.4904, it "
-        "is the mean of the rows' means, and a token in a short row weighs more.",
+        probably="Four tokens count, three with 0.2877 and one with 0.6931. If you have 0.4904, "
+        "this is the mean of the rows' means, and a token in a short row weighs more.",
     )
 
 
@@ -87,10 +87,10 @@ def test_gradient_by_hand(own: Any) -> None:
         np.array([[[1 / 8, -1 / 8], [0.0, 0.0], [-1 / 4, 1 / 4]]]),
         what="dlogits",
         given=GIVEN,
-        probably="The probabilities, one taken off at the target, divided by the two tokens that "
-        "count; the ignored token has no gradient. If you have 0.08333 at [0, 0, 0], it is divided "
-        "by three. If you have 0.25 at [0, 0, 0], it is not divided. If you have -0.25 at "
-        "[0, 1, 0], the gradients have lost their places.",
+        probably="The probabilities, minus one at the target, divided by the two tokens that "
+        "count; the gradient of the ignored token is zero. If you have 0.08333 at [0, 0, 0], they "
+        "are divided by three. If you have 0.25 at [0, 0, 0], they are not divided. If you have "
+        "-0.25 at [0, 1, 0], the gradients have lost their places.",
     )
 
 
@@ -122,6 +122,13 @@ def test_bits_per_byte(own: Any) -> None:
         "bytes have changed places. If you have 0.1201, the nats are multiplied by ln 2. If you "
         "have 0.03125, a byte is divided into bits once more.",
     )
+    expect.close(
+        own.bits_per_byte(1.3, 7, 30),
+        1.3 * 7 / 30 / math.log(2),
+        what="bits_per_byte",
+        given={"loss": 1.3, "tokens": 7, "size": 30},
+        probably="All nats together, as bits, over all bytes.",
+    )
 
 
 @check(Layer.EXAMPLE)
@@ -131,6 +138,9 @@ def test_refuses_what_cannot_be(own: Any) -> None:
         own.next_token_loss(LOGITS.copy(), np.array([[SKIP] * 3]))
     with expect.raises(ValueError, "there are three tokens and two targets"):
         own.next_token_loss(LOGITS.copy(), np.array([[1, 0]]))
+    for token in (2, -1):
+        with expect.raises(ValueError, f"a target is {token}, and the tokens are 0 and 1"):
+            own.next_token_loss(LOGITS.copy(), np.array([[1, SKIP, token]]))
     with expect.raises(ValueError, "the text has no bytes"):
         own.bits_per_byte(1.0, 1, 0)
 
@@ -155,7 +165,7 @@ def test_random(own: Any) -> None:
             math.fsum(losses) / len(losses),
             what="The loss",
             given={"logits": logits, "targets": targets},
-            probably="The worked example is right, so some step depends on the size of the batch.",
+            probably="The mean runs over all tokens that count, in all rows together.",
         )
 
 
@@ -174,6 +184,6 @@ def test_gradient(own: Any) -> None:
             at=logits,
             what="dlogits",
             given={"logits": logits, "targets": targets},
-            probably="The two passes do not belong together: they divide by different numbers, or "
-            "the gradient is put back at the wrong places.",
+            probably="This is the derivative of your own forward pass, by differences. An ignored "
+            "token has the gradient zero, at its own place.",
         )

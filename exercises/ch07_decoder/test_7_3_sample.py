@@ -59,9 +59,7 @@ def test_one_number(own: Any) -> None:
         what="The tokens drawn",
         given={"logits": LOGITS, "temperature": 1.0, "u": u},
         probably="The pieces end at 0.125, 0.25 and 1. So 0.637 and 0.2698 fall into the third, "
-        "0.041 and 0.0165 into the first. If you have 1 at [0], the count is off by one, or the "
-        "pieces are not those of probabilities. If you have 0 at [0], the sum of the ruler is not "
-        "1, or it is walked from its other end.",
+        "0.041 and 0.0165 into the first.",
     )
 
 
@@ -83,6 +81,36 @@ def test_temperature(own: Any) -> None:
         )
 
 
+class Fixed(np.random.Generator):
+    """A generator whose every number is the same."""
+
+    def __init__(self, u: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.u = u
+
+    def random(self, size: Any = None, *_: Any, **__: Any) -> Any:
+        """The number, or an array of it."""
+        return self.u if size is None else np.full(size, self.u)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Any = None) -> Any:
+        """The same between two limits."""
+        return low + (high - low) * self.random(size)
+
+
+@check(Layer.EXAMPLE)
+def test_boundary(own: Any) -> None:
+    """a number u that is where a piece ends falls into the next one"""
+    for logits, u, token in (([0.0, 0.0], 0.5, 1), ([0.0, 0.0], 0.0, 0), ([-np.inf, 0.0], 0.0, 1)):
+        expect.close(
+            np.asarray(own.sample(Fixed(u), np.array([logits]))),
+            np.array([token]),
+            what="The token drawn",
+            given={"logits": np.array([logits]), "u": u},
+            probably="The token is the first whose cumulated probability exceeds u. To equal u is "
+            "not enough, and minus infinity has no piece.",
+        )
+
+
 @check(Layer.EXAMPLE)
 def test_zero_is_greedy(own: Any) -> None:
     """temperature 0 takes the likeliest token, and draws nothing"""
@@ -94,8 +122,28 @@ def test_zero_is_greedy(own: Any) -> None:
             np.array([1, 0]),
             what="The tokens at temperature 0",
             given={"logits": logits},
-            probably="Dividing by zero gives nothing; temperature 0 means greedy.",
+            probably="Temperature 0 stands for greedy, which is imported.",
         )
+    expect.close(
+        float(rng.random()),
+        float(np.random.default_rng(0).random()),
+        what="The next number of the generator",
+        probably="At temperature 0 no number is drawn, so the generator is where it was.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_refuses(own: Any) -> None:
+    """a negative or infinite temperature, an empty row: ValueError"""
+    logits = np.array([[0.5, -1.0, 2.0]])
+    for temperature in (-1.0, np.inf, np.nan):
+        with expect.raises(ValueError, f"the temperature is {temperature}", {"logits": logits}):
+            own.sample(np.random.default_rng(0), logits.copy(), temperature)
+    for row in ([-np.inf] * 3, [np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0]):
+        for temperature in (1.0, 0.0):
+            given = {"logits": np.array([row]), "temperature": temperature}
+            with expect.raises(ValueError, "no token of the row is the likeliest", given):
+                own.sample(np.random.default_rng(0), np.array([row]), temperature)
 
 
 @check(Layer.RANDOM, points=3)
@@ -112,8 +160,7 @@ def test_random(own: Any) -> None:
                 np.array([drawn(z, temperature, x) for z, x in zip(logits, u, strict=True)]),
                 what="The tokens drawn",
                 given={"logits": logits, "temperature": temperature, "u": u.round(4)},
-                probably="One row is right, so look at what happens with several: a number u for "
-                "each, and pieces along the last axis.",
+                probably="Each row has a number u of its own, and pieces along the last axis.",
             )
 
 

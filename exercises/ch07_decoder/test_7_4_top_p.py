@@ -50,8 +50,7 @@ def test_crossing(own: Any) -> None:
         what="top_p(logits, 0.6)",
         given={"logits": LOGITS, "probabilities": np.array([[2, 8, 1, 5]]) / 16},
         probably="From the likeliest on: 8/16 is not yet 0.6, and 13/16 is. So tokens 1 and 3 "
-        "stay, with their logits. If you have 0.6931 at [0, 0], one token too many stays, or "
-        "those at the other end. If you have 0 at [0, 0], what is out must be minus infinity: a "
+        "stay, with their logits. If you have 0 at [0, 0], what is out must be minus infinity: a "
         "logit of 0 is as good as any.",
     )
 
@@ -83,6 +82,30 @@ def test_exactly_reached(own: Any) -> None:
 
 
 @check(Layer.EXAMPLE)
+def test_half_is_half(own: Any) -> None:
+    """two equal tokens and p = 1/2: the first reaches p, and no more is kept"""
+    logits = np.zeros((1, 2))
+    expect.close(
+        own.top_p(logits.copy(), 0.5),
+        np.array([[0.0, OUT]]),
+        what="top_p(logits, 0.5)",
+        given={"logits": logits, "probabilities": np.array([[0.5, 0.5]])},
+        probably="A token is kept if those before it do not yet reach p. Before the second one "
+        "the sum is 0.5, which reaches 0.5.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_no_likeliest(own: Any) -> None:
+    """a row without a likeliest token raises ValueError"""
+    for row in ([OUT] * 3, [np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0]):
+        for p in (0.5, 1.0):
+            given = {"logits": np.array([row]), "p": p}
+            with expect.raises(ValueError, "no token of the row is the likeliest", given):
+                own.top_p(np.array([row]), p)
+
+
+@check(Layer.EXAMPLE)
 def test_one_keeps_all(own: Any) -> None:
     """p = 1 keeps every token, however unlikely"""
     logits = np.array([[0.0, -50.0, -800.0]])
@@ -98,7 +121,7 @@ def test_one_keeps_all(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_refuses_no_share(own: Any) -> None:
     """p outside (0, 1] raises ValueError"""
-    for p in (0.0, -0.1, 1.1):
+    for p in (0.0, -0.1, 1.1, math.nan):
         with expect.raises(ValueError, f"p is {p}"):
             own.top_p(LOGITS.copy(), p)
 
@@ -115,8 +138,7 @@ def test_random(own: Any) -> None:
                 np.array([nucleus(row, p) for row in logits]),
                 what=f"top_p(logits, {p})",
                 given={"logits": logits},
-                probably="The worked example is right, so look at several rows, and at the way "
-                "back from the sorted order to the ids.",
+                probably="Each row has a nucleus of its own, and its tokens stay at their ids.",
             )
 
 

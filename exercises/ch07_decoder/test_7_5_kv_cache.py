@@ -139,8 +139,19 @@ def test_refuses_what_does_not_fit(own: Any) -> None:
         own.step(model(), np.ones((1, 7), int), cache)
     with expect.raises(ValueError, "the cache is of one row and ids of two"):
         own.step(model(), np.ones((2, 1), int), cache)
-    if cache.length:
-        expect.fail("What was refused has moved the length of the cache on.")
+    wide = DecoderConfig(vocabulary=7, width=4, heads=2, layers=2, hidden=4, max_length=8)
+    other, single = KVCache(wide, 1, np.float64), KVCache(SMALL, 1, np.float32)
+    with expect.raises(ValueError, "the cache is of a model with 8 positions"):
+        own.step(model(), np.ones((1, 1), int), other)
+    with expect.raises(ValueError, "the cache is float32 and the model float64"):
+        own.step(model(), np.ones((1, 1), int), single)
+    with expect.raises(ValueError, "an id is 7 and the vocabulary has 7"):
+        own.step(model(), np.array([[7]]), cache)
+    with expect.raises(ValueError, "ids are (1, 2) and the mask is (1, 1)"):
+        own.step(model(), np.ones((1, 2), int), cache, np.ones((1, 1), bool))
+    for each in (cache, other, single):
+        if each.length or each.mask.any():
+            expect.fail("What was refused has changed the length or the mask of the cache.")
 
 
 @check(Layer.RANDOM, points=2)
@@ -173,8 +184,8 @@ def test_token_by_token(own: Any) -> None:
             model().forward(ids)[0],
             what="The logits",
             given={"ids": ids, "read in pieces of": np.array(pieces)},
-            probably="The first piece is right. Where do the next tokens stand, and what may they "
-            "see? All older ones, themselves, and no later one.",
+            probably="A token's position counts the older ones too, and it attends to all older "
+            "ones, to itself, and to no later one.",
         )
 
 
@@ -189,7 +200,7 @@ def test_padding(own: Any) -> None:
         model().forward(np.array([[3, 4, 5]]))[0][:, -1:],
         what="The logits of the last token",
         given={"ids": ids, "mask": mask, "then": np.array([[5]])},
-        probably="No one may look at the padding, and it counts for no position.",
+        probably="Padding gets no attention, and it counts for no position.",
     )
 
 
@@ -208,6 +219,5 @@ def test_both_together(own: Any) -> None:
         model().forward(ids)[0],
         what="The logits",
         given={"ids": ids, "read in pieces of": np.array([2, 1, 1, 1])},
-        probably="Each is right alone, so they do not agree about who moves cache.length: step "
-        "does, once.",
+        probably="cache.length is moved on once for each step, by step itself.",
     )

@@ -40,7 +40,7 @@ def larger_system(x, labels, classes, penalty):
     """Least squares with a row of its own for each weight, and a list for a tuple."""
     if not penalty > 0:
         raise ValueError("penalty")
-    if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < classes):
+    if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         raise ValueError("labels")
     wide = x.astype(np.float64)
     targets = np.eye(classes)[labels]

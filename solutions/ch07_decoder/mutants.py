@@ -322,6 +322,39 @@ def _along(rng, weights):
     return (cumulated <= u).sum(axis=-1)
 
 
+@mutant("7.2", replaces="next_token_loss")
+def any_target(logits, targets, ignore=IGNORE):
+    """A negative target is not refused: NumPy counts it from the end of the vocabulary."""
+    if targets.shape != logits.shape[:-1] or (targets >= logits.shape[-1]).any():
+        raise ValueError("shapes")
+    kept = targets != ignore
+    if not kept.any():
+        raise ValueError("no target")
+    wrapped = targets[kept] % logits.shape[-1]
+    loss, inner = cross_entropy(logits[kept], wrapped)
+    return loss, (kept, inner)
+
+
+@mutant("7.3", replaces="sample")
+def boundary_taken(rng, logits, temperature=1.0):
+    """The first cumulated probability that reaches u is taken; it has to exceed u."""
+    if temperature == 0:
+        return greedy(logits)
+    cumulated = softmax(scale(logits, temperature)).cumsum(axis=-1)
+    u = rng.random((*logits.shape[:-1], 1)) * cumulated[..., -1:]
+    return (cumulated < u).sum(axis=-1)
+
+
+@mutant("7.3", replaces="sample")
+def any_temperature(rng, logits, temperature=1.0):
+    """A negative temperature is not refused: the unlikeliest token becomes the likeliest."""
+    greedy(logits)
+    if temperature == 0:
+        return greedy(logits)
+    cumulated = softmax((logits - logits.max(-1, keepdims=True)) / temperature).cumsum(axis=-1)
+    return (cumulated <= rng.random((*logits.shape[:-1], 1)) * cumulated[..., -1:]).sum(axis=-1)
+
+
 @mutant("7.3", replaces="sample")
 def temperature_after_softmax(rng, logits, temperature=1.0):
     """The temperature divides the probabilities, after the softmax: all of them alike, so that
@@ -445,6 +478,38 @@ def _nucleus(logits, p, keep):
     before = np.zeros_like(falling)
     before[..., 1:] = falling.cumsum(axis=-1)[..., :-1]
     return _keep(logits, np.take_along_axis(keep(before, falling), rank, axis=-1))
+
+
+@mutant("7.4", replaces="top_p")
+def kept_at_p(logits, p):
+    """A token is kept also if those before it reach p exactly: one too many."""
+    if not 0 < p <= 1:
+        raise ValueError("p")
+    greedy(logits)
+    if p == 1:
+        return logits.copy()
+    shares = softmax(logits)
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    ranked = np.take_along_axis(shares, order, -1)
+    before = ranked.cumsum(-1) - ranked
+    kept = np.zeros(logits.shape, bool)
+    np.put_along_axis(kept, order, before <= p, -1)
+    return np.where(kept, logits, -np.inf).astype(logits.dtype)
+
+
+@mutant("7.4", replaces="top_p")
+def any_row(logits, p):
+    """A row without a likeliest token is passed on: what is drawn from it means nothing."""
+    if not 0 < p <= 1:
+        raise ValueError("p")
+    if p == 1 or not np.isfinite(logits.max(-1)).all():
+        return logits.copy()
+    shares = softmax(logits)
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    ranked = np.take_along_axis(shares, order, -1)
+    kept = np.zeros(logits.shape, bool)
+    np.put_along_axis(kept, order, ranked.cumsum(-1) - ranked < p, -1)
+    return np.where(kept, logits, -np.inf).astype(logits.dtype)
 
 
 @mutant("7.4", replaces="top_p")

@@ -62,6 +62,9 @@ def arrays(value: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from arrays(getattr(value, field.name, None), f"{name}.{field.name}")
+    elif type(value).__module__.startswith("groundup.scratch."):  # a model, a cache
+        for key, item in vars(value).items():
+            yield from arrays(item, f"{name}.{key}")
     elif hasattr(value, "shape"):
         array = as_array(value)
         if array is not None and array.shape:
