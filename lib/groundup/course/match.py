@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from groundup.course import expect
 from groundup.course.checks import Check
-from groundup.course.compare import ROUNDING, difference, kind
+from groundup.course.compare import ROUNDING, first_beyond, kind
 from groundup.course.exercises import Exercise
 from groundup.course.implementations import Implementation, load, mutants, mutated
 from groundup.course.run import load_checks, run_check
@@ -233,7 +233,9 @@ def _leaf(value: Any) -> Leaf:
     array = as_array(value)
     if array is None:
         return type(value).__name__, None
-    return kind(value), array.copy()
+    if isinstance(value, int | float | np.generic):
+        return f"a number, {kind(value)}", array.copy()
+    return f"{type(value).__name__} of {value.dtype}".replace("Parameter", "Tensor"), array.copy()
 
 
 def _gradients(output: Any, inputs: Iterable[Any]) -> Any:
@@ -270,4 +272,5 @@ def _like(one: Leaf, other: Leaf) -> bool:
         return entries == other_entries and a is None and b is None
     if a.tobytes() == b.tobytes():
         return True
-    return difference(a, b, entries if entries in ROUNDING else "") is None
+    rounding = entries.split(" ")[-1].removeprefix("torch.")
+    return first_beyond(a, b, *ROUNDING.get(rounding, (0.0, 0.0))) is None
