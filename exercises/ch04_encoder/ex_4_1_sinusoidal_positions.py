@@ -1,4 +1,4 @@
-# Stub 16d8c346b877: yours to edit. It is never written over unasked.
+# Stub 8a1546a99428: yours to edit. It is never written over unasked.
 """Exercise 4.1, Sinusoidal positions.
 
 Write the body of ``sinusoidal_positions``, then run
@@ -18,7 +18,7 @@ def sinusoidal_positions(length: int, width: int) -> Array:
         width: D, even.
 
     Returns:
-        (T, D) in float64; wavelengths grow from 2π towards 10000·2π along the width.
+        A new array (T, D) in float64; wavelengths grow from 2π towards 10000·2π along the width.
 
     Raises:
         ValueError: the width is odd.

@@ -1,4 +1,4 @@
-# Stub 948ef18d2547: yours to edit. It is never written over unasked.
+# Stub 141af0912ec8: yours to edit. It is never written over unasked.
 """Exercise 4.2, The block and its gradients.
 
 Write the body of ``post_norm_block`` and ``post_norm_block_backward``, then run
@@ -22,11 +22,11 @@ def post_norm_block(
         p: the block's parameters.
         heads: H.
         mask: (B, T), True at real tokens. None: no padding.
-        noise: dropout of what each sublayer adds.
+        noise: dropout of what each sublayer adds, the attention's first.
 
     Returns:
         y (B, T, D), and the cache :func:`post_norm_block_backward` needs; its first entry is the
-        attention's cache.
+        attention's cache, where :meth:`Encoder.attention_maps` finds the weights.
     """
     raise NotImplementedError("4.2")
 
@@ -35,6 +35,6 @@ def post_norm_block_backward(dy: Array, cache: Cache) -> tuple[Array, Params]:
     """Gradients of :func:`post_norm_block`.
 
     Returns:
-        dx (B, T, D), and the gradient of each parameter.
+        dx (B, T, D), and the gradient of each parameter by its name.
     """
     raise NotImplementedError("4.2")

@@ -1,4 +1,4 @@
-# Stub b28efcf70b02: yours to edit. It is never written over unasked.
+# Stub 49d2357de27c: yours to edit. It is never written over unasked.
 """Exercise 4.4, Dropout.
 
 Write the body of ``dropout`` and ``dropout_backward``, then run
@@ -17,7 +17,7 @@ def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Arr
 
     Args:
         x: any shape.
-        rate: the probability of an entry to be dropped, in [0, 1).
+        rate: the probability of each entry, by itself, to be dropped, in [0, 1).
         rng: draws which. None: nothing is dropped, as in evaluation.
 
     Returns:

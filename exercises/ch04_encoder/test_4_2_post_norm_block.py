@@ -107,8 +107,9 @@ def test_result(own: Any) -> None:
     """y is like x: (B, T, D), float32 if the inputs are"""
     x = np.ones((2, 3, 4), np.float32)
     p = {name: np.ones(shape, np.float32) for name, shape in sizes(4, 5).items()}
-    y, _ = run(own, x, p, 2, np.ones((2, 3), bool))
-    expect.array(y, like=x, shape=(2, 3, 4), what="y")
+    for noise in ((0.0, None), (0.5, np.random.default_rng(0))):
+        y, _ = run(own, x, p, 2, np.ones((2, 3), bool), noise)
+        expect.array(y, like=x, shape=(2, 3, 4), what="y")
 
 
 @check(Layer.SHAPES)
@@ -116,14 +117,17 @@ def test_gradient_shapes(own: Any) -> None:
     """dx, and a gradient for each of the twelve parameters"""
     x = np.ones((2, 3, 4), np.float32)
     p = {name: np.ones(shape, np.float32) for name, shape in sizes(4, 5).items()}
-    _, cache = run(own, x, p, 2)
-    result = own.post_norm_block_backward(x.copy(), cache)
-    expect.parts(result, ("dx", "the gradients by name"))
-    dx, grads = result
-    expect.array(dx, like=x, shape=x.shape, what="dx")
-    for name, value in p.items():
-        what = f'The gradient of "{name}"'
-        expect.array(grads.get(name), like=value, shape=value.shape, what=what)
+    for noise in ((0.0, None), (0.5, np.random.default_rng(0))):
+        _, cache = run(own, x, p, 2, None, noise)
+        result = own.post_norm_block_backward(x.copy(), cache)
+        expect.parts(result, ("dx", "the gradients by name"))
+        dx, grads = result
+        expect.array(dx, like=x, shape=x.shape, what="dx")
+        for name, value in p.items():
+            what = f'The gradient of "{name}"'
+            expect.array(grads.get(name), like=value, shape=value.shape, what=what)
+        if extra := sorted(set(grads) - set(p)):
+            expect.fail(f"There are gradients of {extra}, which are no parameters of the block.")
 
 
 @check(Layer.INPUTS)
@@ -155,6 +159,26 @@ def test_two_tokens_by_hand(own: Any) -> None:
 
 
 @check(Layer.EXAMPLE)
+def test_attention_comes_first_in_the_cache(own: Any) -> None:
+    """the cache begins with the attention's cache, for the heat maps"""
+    _, cache = run(own, PAPER_X, PAPER, 1)
+    try:
+        weights = cache[0][1][0]
+    except (IndexError, KeyError, TypeError) as error:
+        says = "The first entry of the cache is not what multi_head_attention returned as its own."
+        expect.fail(says, f"cache[0][1][0]: {type(error).__name__}: {error}")
+        return
+    expect.close(
+        weights,
+        np.array([[[[0.75, 0.25], [0.25, 0.75]]]]),
+        what="cache[0][1][0], the weights in the attention's cache,",
+        given={"x": PAPER_X, "heads": 1},
+        probably="Encoder.attention_maps reads the weights of a block there. Put what "
+        "multi_head_attention returned as its cache first, as it is.",
+    )
+
+
+@check(Layer.EXAMPLE)
 def test_mask(own: Any) -> None:
     """the second token is padding: the first sees itself alone"""
     mask = np.array([[True, False]])
@@ -171,15 +195,14 @@ def test_mask(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_noise(own: Any) -> None:
     """dropout acts on what each sublayer adds, and on nothing else"""
-    x, p = random_case(np.random.default_rng(7), 1, 2, 4, 3)
-    y, _ = run(own, x, p, 2, noise=(0.5, np.random.default_rng(8)))
+    y, _ = run(own, PAPER_X, PAPER, 1, noise=(0.5, np.random.default_rng(8)))
     rng = np.random.default_rng(8)
-    factors = [2.0 * (rng.random(x.shape) >= 0.5) for _ in range(2)]
+    factors = [2.0 * (rng.random(PAPER_X.shape) >= 0.5) for _ in range(2)]
     expect.close(
         y,
-        by_definition(x, p, 2, factors=factors),
+        by_definition(PAPER_X, PAPER, 1, factors=factors),
         what="y with dropout",
-        given={"x": x, "rate": 0.5, "seed": 8},
+        given={"x": PAPER_X, "heads": 1, "rate": 0.5, "seed": 8},
         probably="noise is the rate and the generator. What attention returns goes through "
         "dropout before it is added to x, and so does what the feed-forward network returns. The "
         "residual itself is never dropped.",
@@ -252,8 +275,35 @@ def test_gradient_of_x(own: Any) -> None:
 @check(Layer.GRADIENTS, points=2)
 def test_gradients_of_parameters(own: Any) -> None:
     """the gradients of the parameters, half by half"""
-    names = ("norm2.gamma", "norm2.beta", "b2", "w1", "norm1.gamma", "norm1.beta", "wo", "bqkv")
-    differences(own, names, random_case(np.random.default_rng(49), 1, 2, 4, 4), 2)
+    last = ("norm2.gamma", "norm2.beta", "w2", "b2", "w1", "b1")
+    first = ("norm1.gamma", "norm1.beta", "wo", "bo", "wqkv", "bqkv")
+    differences(own, last + first, random_case(np.random.default_rng(49), 1, 2, 4, 4), 2)
+
+
+@check(Layer.GRADIENTS)
+def test_two_passes_at_once(own: Any) -> None:
+    """two forward passes, then both backward ones, the first first"""
+    cases = [random_case(np.random.default_rng(seed), 1, 2, 4, 3) for seed in (51, 52)]
+    dy = np.arange(8.0).reshape(1, 2, 4)
+
+    def alone(x: Any, p: Any) -> Any:
+        dx, grads = own.post_norm_block_backward(dy.copy(), run(own, x, p, 2)[1])
+        return np.array(dx), np.array(grads["bo"])
+
+    expected = [alone(*case) for case in cases]
+    caches = [run(own, x, p, 2)[1] for x, p in cases]
+    results = [own.post_norm_block_backward(dy.copy(), cache) for cache in caches]
+    for (x, _), (dx, grads), wanted in zip(cases, results, expected, strict=True):
+        for what, received, right in zip(("dx", "bo"), (dx, grads["bo"]), wanted, strict=True):
+            expect.close(
+                received,
+                right,
+                what="dx" if what == "dx" else f"The gradient of {what}",
+                given={"x": x, "dy": dy},
+                probably="It differs from what your two functions gave for this x before. Every "
+                "call must make new lists, dictionaries and arrays, and what the backward pass "
+                "needs belongs into the cache.",
+            )
 
 
 @check(Layer.GRADIENTS, points=2)

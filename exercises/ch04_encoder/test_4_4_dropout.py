@@ -20,25 +20,32 @@ def drop(own: Any, x: Any, rate: float, seed: int | None = 0) -> Any:
 
 @check(Layer.SHAPES)
 def test_result(own: Any) -> None:
-    """y is like x, float32 too"""
-    x = np.ones((2, 3), np.float32)
-    y, _ = drop(own, x, 0.5)
-    expect.array(y, like=x, shape=(2, 3), what="y")
+    """y is like x, of any shape, float32 too"""
+    for shape in ((2, 3), (4,), (2, 3, 2), (0, 3)):
+        x = np.ones(shape, np.float32)
+        y, _ = drop(own, x, 0.5)
+        expect.array(y, like=x, shape=shape, what=f"y for x {shape}")
 
 
 @check(Layer.SHAPES)
 def test_gradient_shape(own: Any) -> None:
     """dx is like x, with and without a generator"""
-    x = np.ones((2, 3), np.float32)
-    for seed in (0, None):
-        _, cache = drop(own, x, 0.5, seed)
-        expect.array(own.dropout_backward(x.copy(), cache), like=x, shape=(2, 3), what="dx")
+    for shape in ((2, 3), (4,), (2, 3, 2), (0, 3)):
+        x = np.ones(shape, np.float32)
+        for seed in (0, None):
+            _, cache = drop(own, x, 0.5, seed)
+            expect.array(own.dropout_backward(x.copy(), cache), like=x, shape=shape, what="dx")
 
 
 @check(Layer.SHAPES)
 def test_refuses_a_rate(own: Any) -> None:
     """a rate outside [0, 1) raises ValueError, in evaluation too"""
-    for rate, why in ((1.0, "the rate is 1: nothing is left"), (-0.1, "the rate is -0.1")):
+    for rate, why in (
+        (1.0, "the rate is 1: nothing is left"),
+        (-0.1, "the rate is -0.1"),
+        (1.5, "the rate is 1.5"),
+        (float("nan"), "the rate is not a number"),
+    ):
         with expect.raises(ValueError, why):
             own.dropout(X.copy(), rate, np.random.default_rng(0))
         with expect.raises(ValueError, f"{why}, without a generator"):
@@ -65,6 +72,16 @@ def test_evaluation(own: Any) -> None:
     expect.close(own.dropout_backward(X.copy(), cache), X, what="dx", given={**given, "dy": X})
 
 
+@check(Layer.EXAMPLE)
+def test_rate_zero(own: Any) -> None:
+    """rate 0 with a generator: everything passes as it is"""
+    y, cache = drop(own, X, 0.0)
+    given = {"x": X, "rate": 0.0}
+    probably = "At rate 0 nothing is dropped, and the scale is 1 / (1 - 0) = 1."
+    expect.close(y, X, what="y", given=given, probably=probably)
+    expect.close(own.dropout_backward(X.copy(), cache), X, what="dx", given={**given, "dy": X})
+
+
 @check(Layer.EXAMPLE, points=2)
 def test_what_is_kept_is_scaled(own: Any) -> None:
     """at rate 0.75, ones become 0 or 4"""
@@ -79,8 +96,8 @@ def test_what_is_kept_is_scaled(own: Any) -> None:
         what="The largest entry",
         given=given,
         probably="One in four is kept. To keep the mean at 1, each counts 1 / (1 - 0.75) = 4. If "
-        "you have 1, nothing is scaled. If you have 1.333, it is divided by the rate. If you have "
-        "0.25, it is multiplied by what it is to be divided by.",
+        "you have 1, nothing is scaled. If you have 0.25, it is multiplied by what it is to be "
+        "divided by.",
     )
     expect.close(kept.min(), 4.0, what="The smallest entry that is kept", given=given)
 
@@ -130,10 +147,22 @@ def test_draws(own: Any) -> None:
     if np.array_equal(first, second):
         says = "Two calls in a row, with one generator, drop the same entries."
         expect.fail(says, probably="Draw from rng, which moves on with every draw.")
-    for name, rows in (("row", first), ("column", first.T)):
-        if all(np.array_equal(rows[0], row) for row in rows):
-            says = f"Every {name} drops the same entries."
-            expect.fail(says, probably="Draw x.shape numbers, one for each entry.")
+    given = {"x": "ones of shape (6, 6, 6)", "rate": 0.5}
+    zeros = drop(own, np.ones((6, 6, 6)), 0.5, seed=3)[0] == 0
+    for axis in range(3):
+        slices = np.moveaxis(zeros, axis, 0)
+        alike = [(i, j) for i in range(6) for j in range(i) if (slices[i] == slices[j]).all()]
+        if alike:
+            i, j = alike[0]
+            says = f"Along axis {axis}, the slices {j} and {i} drop the same entries."
+            expect.fail(says, given=given, probably="Draw x.shape numbers, one for each entry.")
+    drawn = np.random.default_rng(5)
+    counts = [int((own.dropout(np.ones(20), 0.5, drawn)[0] == 0).sum()) for _ in range(40)]
+    if len(set(counts)) == 1:
+        says = f"In each of 40 calls exactly {counts[0]} of 20 entries are dropped, at a rate of "
+        says += "0.5."
+        probably = "Each entry is dropped with this probability, whatever happens to the others."
+        expect.fail(says, given={"x": "20 ones"}, probably=probably)
 
 
 @check(Layer.GRADIENTS, points=2)
@@ -150,4 +179,21 @@ def test_gradient(own: Any) -> None:
             given={"x": X, "rate": rate, "dy": dy},
             probably="With the same draw, dropout is a multiplication by fixed numbers. They are "
             "its derivative.",
+        )
+
+
+@check(Layer.GRADIENTS)
+def test_two_passes_at_once(own: Any) -> None:
+    """two forward passes and one in evaluation, then all backward"""
+    ones = np.ones((4, 5))
+    passes = [drop(own, ones, 0.5, seed) for seed in (1, 2, None)]
+    dy = np.arange(1.0, 21.0).reshape(4, 5)
+    for y, cache in passes:
+        expect.close(
+            own.dropout_backward(dy.copy(), cache),
+            dy * y,
+            what="dx",
+            given={"y, for x of ones": y, "dy": dy},
+            probably="Three forward passes were made, then the backward passes in the same order. "
+            "What was dropped belongs into the cache of its own forward pass.",
         )

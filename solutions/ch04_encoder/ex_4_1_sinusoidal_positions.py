@@ -16,7 +16,7 @@ def sinusoidal_positions(length: int, width: int) -> Array:
         width: D, even.
 
     Returns:
-        (T, D) in float64; wavelengths grow from 2π towards 10000·2π along the width.
+        A new array (T, D) in float64; wavelengths grow from 2π towards 10000·2π along the width.
 
     Raises:
         ValueError: the width is odd.

@@ -20,11 +20,11 @@ def post_norm_block(
         p: the block's parameters.
         heads: H.
         mask: (B, T), True at real tokens. None: no padding.
-        noise: dropout of what each sublayer adds.
+        noise: dropout of what each sublayer adds, the attention's first.
 
     Returns:
         y (B, T, D), and the cache :func:`post_norm_block_backward` needs; its first entry is the
-        attention's cache.
+        attention's cache, where :meth:`Encoder.attention_maps` finds the weights.
     """
     mixed, cache_attention = _attend(x, p, heads, mask)
     mixed, cache_drop1 = dropout(mixed, *noise)
@@ -39,7 +39,7 @@ def post_norm_block_backward(dy: Array, cache: Cache) -> tuple[Array, Params]:
     """Gradients of :func:`post_norm_block`.
 
     Returns:
-        dx (B, T, D), and the gradient of each parameter.
+        dx (B, T, D), and the gradient of each parameter by its name.
     """
     cache_attention, cache_drop1, cache_norm1, cache_ffn, cache_drop2, cache_norm2 = cache
     g: Params = {}

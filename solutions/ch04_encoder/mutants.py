@@ -1,9 +1,13 @@
 """Wrong versions of the exercises of chapter 4. What is wrong stands in each docstring."""
 
+import copy
+import warnings
+
 import numpy as np
 
 from groundup.course.implementations import mutant
 from groundup.scratch.attention import multi_head_attention, multi_head_attention_backward
+from groundup.scratch.blocks import post_norm_block_backward
 from groundup.scratch.dropout import dropout as right_dropout
 from groundup.scratch.dropout import dropout_backward as right_dropout_backward
 from groundup.scratch.feedforward import feed_forward, feed_forward_backward
@@ -120,6 +124,7 @@ def in_float32(length, width):
 
 
 _last = {}
+_longest = {}
 
 
 @mutant("4.1", replaces="sinusoidal_positions")
@@ -129,6 +134,29 @@ def same_array_again(length, width):
         _last.clear()
         _last[length, width] = _table(length, width, _angles(length, width))
     return _last[length, width]
+
+
+@mutant("4.1", replaces="sinusoidal_positions")
+def slice_of_a_kept_table(length, width):
+    """The longest table so far is kept, and its first rows are returned: all callers share them."""
+    kept = _longest.get(width)
+    if kept is None or len(kept) < length:
+        _longest.clear()
+        _longest[width] = _table(length, width, _angles(length, width))
+    return _longest[width][:length]
+
+
+@mutant("4.1", replaces="sinusoidal_positions")
+def turned_back(length, width):
+    """The angles are negative, so that every sine has the wrong sign."""
+    return _table(length, width, -_angles(length, width))
+
+
+@mutant("4.1", replaces="sinusoidal_positions")
+def begins_again(length, width):
+    """The positions begin again after 512: a long text has the same rows twice."""
+    angles = np.arange(length)[:, None] % 512 * 10000.0 ** (-np.arange(0, width, 2) / width)
+    return _table(length, width, angles)
 
 
 def _attend(x, p, heads, mask):
@@ -301,6 +329,41 @@ def sum_scaled(x, p, heads, mask=None, noise=(0.0, None)):
     return y, (attention, drop1, norm1, ffn, drop2, norm2)
 
 
+@mutant("4.2", replaces="post_norm_block")
+def same_draw_twice(x, p, heads, mask=None, noise=(0.0, None)):
+    """Both sublayers drop the same entries: the generator is copied and does not move on."""
+    rate, rng = noise
+    mixed, attention = _attend(x, p, heads, mask)
+    mixed, drop1 = right_dropout(mixed, rate, copy.deepcopy(rng))
+    x, norm1 = _norm(x + mixed, p, "norm1")
+    fed, ffn = _feed(x, p)
+    fed, drop2 = right_dropout(fed, rate, rng)
+    y, norm2 = _norm(x + fed, p, "norm2")
+    return y, (attention, drop1, norm1, ffn, drop2, norm2)
+
+
+@mutant("4.2", replaces="post_norm_block")
+def attention_not_dropped(x, p, heads, mask=None, noise=(0.0, None)):
+    """What the attention adds is never dropped, only what the feed-forward network adds."""
+    mixed, attention = _attend(x, p, heads, mask)
+    x, norm1 = _norm(x + mixed, p, "norm1")
+    fed, ffn = _feed(x, p)
+    fed, drop2 = right_dropout(fed, *noise)
+    y, norm2 = _norm(x + fed, p, "norm2")
+    return y, (attention, (None,), norm1, ffn, drop2, norm2)
+
+
+@mutant("4.2", replaces="post_norm_block")
+def feed_forward_not_dropped(x, p, heads, mask=None, noise=(0.0, None)):
+    """What the feed-forward network adds is never dropped, only what the attention adds."""
+    mixed, attention = _attend(x, p, heads, mask)
+    mixed, drop1 = right_dropout(mixed, *noise)
+    x, norm1 = _norm(x + mixed, p, "norm1")
+    fed, ffn = _feed(x, p)
+    y, norm2 = _norm(x + fed, p, "norm2")
+    return y, (attention, drop1, norm1, ffn, (None,), norm2)
+
+
 def _attend_backward(dy, cache, g):
     dx, g["wqkv"], g["bqkv"], g["wo"], g["bo"] = multi_head_attention_backward(dy, cache)
     return dx
@@ -420,6 +483,34 @@ def norms_left_out(dy, cache):
     return _attend_backward(right_dropout_backward(dsum, drop1), attention, g) + dsum, g
 
 
+@mutant("4.2", replaces="post_norm_block_backward")
+def output_biases_swapped(dy, cache):
+    """Backward, the gradients of bo and b2 are under each other's names; their shapes are alike."""
+    dx, g = post_norm_block_backward(dy, cache)
+    g["bo"], g["b2"] = g["b2"], g["bo"]
+    return dx, g
+
+
+@mutant("4.2", replaces="post_norm_block_backward")
+def scales_and_shifts_swapped(dy, cache):
+    """Backward, gamma and beta of each norm have changed places; their shapes are alike."""
+    dx, g = post_norm_block_backward(dy, cache)
+    for norm in ("norm1", "norm2"):
+        g[f"{norm}.gamma"], g[f"{norm}.beta"] = g[f"{norm}.beta"], g[f"{norm}.gamma"]
+    return dx, g
+
+
+_gradients = {}
+
+
+@mutant("4.2", replaces="post_norm_block_backward")
+def one_dictionary_for_all_passes(dy, cache):
+    """Backward, the gradients are in a dictionary outside the function: two passes share it."""
+    dx, g = post_norm_block_backward(dy, cache)
+    _gradients.update(g)
+    return dx, _gradients
+
+
 def _shares(x, mask):
     real = np.ones(x.shape[:2], x.dtype) if mask is None else mask.astype(x.dtype)
     return real / np.maximum(real.sum(axis=1, keepdims=True), 1)
@@ -535,6 +626,32 @@ def cleared_in_place(x, mask=None):
         x[~mask] = 0
     share = _shares(x, mask)
     return (share[:, None] @ x)[:, 0], (share,)
+
+
+@mutant("4.3", replaces="mean_pool")
+def rows_of_the_mask_counted(x, mask=None):
+    """Only the number of rows is compared: a mask of one column is used for every token."""
+    if mask is not None and (len(mask) != len(x) or mask.dtype != bool):
+        raise ValueError("mask")
+    return right_mean_pool(x, None if mask is None else np.broadcast_to(mask, x.shape[:2]))
+
+
+@mutant("4.3", replaces="mean_pool")
+def zeros_and_ones_taken(x, mask=None):
+    """A mask of the numbers 0 and 1 is not refused: only booleans are a mask."""
+    if mask is not None and np.isin(mask, (0, 1)).all():
+        mask = mask.astype(bool)
+    return right_mean_pool(x, mask)
+
+
+@mutant("4.3", replaces="mean_pool")
+def mean_of_nothing(x, mask=None):
+    """Without a mask it is x.mean(axis=1), which is NaN for sequences of length 0."""
+    if mask is not None:
+        return right_mean_pool(x, mask)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return x.mean(axis=1), (_shares(x, mask),)
 
 
 @mutant("4.3", replaces="mean_pool_backward")
@@ -724,6 +841,84 @@ def rate_not_checked(x, rate, rng):
 def rate_checked_too_late(x, rate, rng):
     """The rate is checked only if something is drawn: a wrong rate passes in evaluation."""
     return (x, (None,)) if rng is None else right_dropout(x, rate, rng)
+
+
+@mutant("4.4", replaces="dropout")
+def exact_share(x, rate, rng):
+    """Exactly rate · n entries are dropped, by a permutation: they are not drawn independently."""
+    _refuse(rate)
+    if rng is None or rate == 0:
+        return x, (None,)
+    order = rng.permutation(x.size).reshape(x.shape)
+    kept = ((order >= round(rate * x.size)) / (1 - rate)).astype(x.dtype)
+    return x * kept, (kept,)
+
+
+@mutant("4.4", replaces="dropout")
+def one_draw_for_the_batch(x, rate, rng):
+    """Of three axes the last two are drawn, once for all examples of the batch."""
+    _refuse(rate)
+    if rng is None or rate == 0:
+        return x, (None,)
+    kept = np.broadcast_to(_kept(x[0] if x.ndim > 2 else x, rate, rng), x.shape) / (1 - rate)
+    kept = kept.astype(x.dtype)
+    return x * kept, (kept,)
+
+
+@mutant("4.4", replaces="dropout")
+def one_draw_for_all_positions(x, rate, rng):
+    """Of three axes the first and the last are drawn, once for all positions of a text."""
+    _refuse(rate)
+    if rng is None or rate == 0:
+        return x, (None,)
+    kept = np.broadcast_to(_kept(x[:, :1] if x.ndim > 2 else x, rate, rng), x.shape) / (1 - rate)
+    kept = kept.astype(x.dtype)
+    return x * kept, (kept,)
+
+
+@mutant("4.4", replaces="dropout")
+def scaled_by_the_draw(x, rate, rng):
+    """The scale is one over the share that this draw happens to keep, and not 1 / (1 - rate)."""
+    _refuse(rate)
+    if rng is None or rate == 0:
+        return x, (None,)
+    kept = _kept(x, rate, rng)
+    kept = (kept / max(kept.mean(), 1e-9) if x.size else kept).astype(x.dtype)
+    return x * kept, (kept,)
+
+
+@mutant("4.4", replaces="dropout")
+def two_axes_wanted(x, rate, rng):
+    """The shape is unpacked as rows and columns: an array of one axis, or of three, is an error."""
+    _refuse(rate)
+    rows, columns = x.shape
+    y, cache = right_dropout(x.reshape(rows, columns), rate, rng)
+    return y, cache
+
+
+@mutant("4.4", replaces="dropout")
+def not_a_number_taken(x, rate, rng):
+    """The rate is compared with < 0 and >= 1, and not a number is neither: it is not refused."""
+    if rate < 0 or rate >= 1:
+        raise ValueError("rate")
+    return (x, (None,)) if np.isnan(rate) else right_dropout(x, rate, rng)
+
+
+@mutant("4.4", replaces="dropout")
+def only_one_refused(x, rate, rng):
+    """Of the rates above the range only 1 is refused: 1.5 would turn every sign."""
+    if rate < 0 or rate == 1 or np.isnan(rate):
+        raise ValueError("rate")
+    return (x, (None,)) if rate > 1 else right_dropout(x, rate, rng)
+
+
+@mutant("4.4", replaces="dropout")
+def rate_zero_drops_all(x, rate, rng):
+    """The scale is one over the rate at rate 0 too, and zero times infinity is not a number."""
+    if rng is None or rate:
+        return right_dropout(x, rate, rng)
+    kept = np.full(x.shape, np.nan, x.dtype)
+    return x * kept, (kept,)
 
 
 @mutant("4.4", replaces="dropout_backward")

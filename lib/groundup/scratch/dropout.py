@@ -12,7 +12,7 @@ def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Arr
 
     Args:
         x: any shape.
-        rate: the probability of an entry to be dropped, in [0, 1).
+        rate: the probability of each entry, by itself, to be dropped, in [0, 1).
         rng: draws which. None: nothing is dropped, as in evaluation.
 
     Returns:
