@@ -227,6 +227,8 @@ def test_refuses_shares(own: Any) -> None:
         ((0.5, 0.6), "the shares sum to 1.1"),
         ((0.5, 0.4), "the shares sum to 0.9"),
         ((0.5, 0.499), "the shares sum to 0.999"),
+        ((0.5, 0.500005), "the shares sum to 1.000005"),
+        ((0.5, float("nan")), "a share is not a number"),
         ((1.25, -0.25), "a share is negative"),
     ):
         with expect.raises(ValueError, fault, {"shares": shares}):

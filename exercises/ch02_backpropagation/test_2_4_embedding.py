@@ -91,6 +91,9 @@ def test_refuses_an_id_too_large(own: Any) -> None:
     ids = np.array([[0, 1], [4, 2]])
     with expect.raises(ValueError, "an id of the second text is 4", {"ids": ids}):
         own.embedding(ids, TABLE.copy())
+    ids = np.array([[9], [0]])
+    with expect.raises(ValueError, "an id of the first text is 9", {"ids": ids}):
+        own.embedding(ids, TABLE.copy())
 
 
 @check(Layer.EXAMPLE)

@@ -164,13 +164,17 @@ def test_refuses_another_mask(own: Any) -> None:
     ):
         with expect.raises(ValueError, fault, {"mask": mask}):
             own.multi_head_attention(**PAPER, heads=2, mask=mask)
+    case = {name: np.ones(shape) for name, shape in SHAPES.items()} | {"x": np.ones((2, 3, 4))}
+    mask = np.ones((1, 3), bool)
+    with expect.raises(ValueError, "x is (2, 3, 4) and the mask is (1, 3)", {"mask": mask}):
+        own.multi_head_attention(**case, heads=2, mask=mask)
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_heads(own: Any) -> None:
     """a number of heads that does not divide D raises ValueError"""
     case = {name: np.ones(shape) for name, shape in SHAPES.items()}
-    for heads in (3, 8):
+    for heads in (3, 8, 0):
         with expect.raises(ValueError, f"D is 4 and there are {heads} heads", {"heads": heads}):
             own.multi_head_attention(**case, heads=heads)
 

@@ -1,4 +1,4 @@
-# Stub 121372a9bea2: yours to edit. It is never written over unasked.
+# Stub 4176ad4b1b26: yours to edit. It is never written over unasked.
 """Exercise 5.1, Adam.
 
 Write the body of ``adam``, then run
@@ -33,7 +33,8 @@ def adam(
         eps: keeps the division finite; it is added to the root, not under it.
 
     Returns:
-        change (add it to the parameter), and the new first and second. The inputs are not touched.
+        change (add it to the parameter), and the new first and second, all in the gradient's
+        dtype. The inputs are not touched.
 
     Raises:
         ValueError: step is below 1, where both means would be divided by zero.

@@ -1,4 +1,4 @@
-# Stub 159e5d3b4de7: yours to edit. It is never written over unasked.
+# Stub 829864caf26d: yours to edit. It is never written over unasked.
 """Exercise 5.2, Cross-entropy and its gradient.
 
 Write the body of ``cross_entropy`` and ``cross_entropy_backward``, then run
@@ -22,7 +22,7 @@ def cross_entropy(logits: Array, targets: IntArray) -> tuple[float, Cache]:
         The loss in nats, and the cache :func:`cross_entropy_backward` needs.
 
     Raises:
-        ValueError: there are no rows, there is not one target a row, or a target is no class.
+        ValueError: there are no rows, there is not one whole number a row, or it is no class.
     """
     raise NotImplementedError("5.2")
 

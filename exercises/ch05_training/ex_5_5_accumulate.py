@@ -1,4 +1,4 @@
-# Stub 1674e6b149be: yours to edit. It is never written over unasked.
+# Stub 6b8ee2ab9283: yours to edit. It is never written over unasked.
 """Exercise 5.5, Gradient accumulation.
 
 Write the body of ``accumulate``, then run
@@ -23,7 +23,8 @@ def accumulate(
 
     Args:
         objective: called as ``objective(model, part, rng)``; gives the part's mean loss over its
-            ``counted`` answers, and the gradients by name.
+            ``counted`` answers, and the gradients by name, in arrays that are its own: it may
+            write over them at the next call.
         model: passed on.
         parts: the large batch, cut into pieces of any sizes.
         rng: passed on.

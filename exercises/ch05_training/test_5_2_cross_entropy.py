@@ -98,6 +98,11 @@ def test_refuses_what_is_no_class(own: Any) -> None:
         own.cross_entropy(logits, np.array([-1]))
     with expect.raises(ValueError, "there are two rows and one target"):
         own.cross_entropy(np.zeros((2, 3)), np.array([0]))
+    with expect.raises(ValueError, "there are two rows and three targets"):
+        own.cross_entropy(np.zeros((2, 3)), np.array([0, 1, 2]))
+    for kind in (bool, float):
+        with expect.raises(ValueError, f"the targets are of type {kind.__name__}"):
+            own.cross_entropy(np.zeros((2, 2)), np.array([0, 1]).astype(kind))
     with expect.raises(ValueError, "the logits have three axes"):
         own.cross_entropy(np.zeros((2, 2, 3)), np.zeros((2, 2), dtype=int))
     with expect.raises(ValueError, "there are no rows"):

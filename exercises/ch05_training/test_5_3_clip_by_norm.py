@@ -36,7 +36,8 @@ def test_small_gradients_stay(own: Any) -> None:
         grads = {"a": np.array([0.3]), "b": np.array([0.4])}
         held = dict(grads)
         given = {"a": grads["a"].copy(), "b": grads["b"].copy(), "limit": limit}
-        own.clip_by_norm(grads, limit)
+        norm = own.clip_by_norm(grads, limit)
+        expect.close(norm, 0.5, what="The norm", given=given)
         expect.close(
             held["a"],
             np.array([0.3]),
@@ -121,7 +122,7 @@ def test_refuses(own: Any) -> None:
         grads = {"a": np.array([1.0]), "b": np.array([bad])}
         with expect.raises(ValueError, f"a gradient is {bad}: no factor repairs it", grads):
             own.clip_by_norm(grads, 1.0)
-    for limit in (0.0, -1.0):
+    for limit in (0.0, -1.0, math.nan):
         with expect.raises(ValueError, f"the limit is {limit}"):
             own.clip_by_norm(three(), limit)
 

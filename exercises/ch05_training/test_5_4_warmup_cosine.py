@@ -97,7 +97,7 @@ def test_floor(own: Any) -> None:
         own,
         0,
         0.1,
-        "The rise begins at zero, not at the floor. If you have 0.175, it is the floor.",
+        "The rise begins at zero, not at the floor. If you have 0.175, it begins at the floor.",
         floor=0.1,
     )
 
@@ -157,6 +157,6 @@ def test_short_runs(own: Any) -> None:
             wanted,
             what=f"The rate at step {step}",
             given=given,
-            probably="Nothing is left for the fall: total - warmup is 0 or less. Divide by at "
-            "least 1.",
+            probably="total - warmup is 0 or less here, so nothing is left for the fall. A step "
+            "below the warm-up is still in the rise, and at the warm-up is the peak.",
         )

@@ -1,4 +1,4 @@
-# Stub e16d2a703943: yours to edit. It is never written over unasked.
+# Stub 66a77d7fcb01: yours to edit. It is never written over unasked.
 """Exercise 6.1, Entropy of attention.
 
 Write the body of ``attention_entropy`` and ``entropy_share``, then run
@@ -21,7 +21,7 @@ def attention_entropy(weights: Array) -> Array:
             that may look nowhere.
 
     Returns:
-        (...,) the entropy of each row.
+        (...,) the entropy of each row, in the dtype of the weights.
     """
     raise NotImplementedError("6.1")
 
@@ -37,6 +37,6 @@ def entropy_share(weights: Array, mask: BoolArray | None = None) -> Array:
         mask: broadcastable to (..., T), True at tokens that may be looked at. None: all of them.
 
     Returns:
-        (...,) shares, in [0, 1].
+        (...,) shares, in [0, 1], in the dtype of the weights.
     """
     raise NotImplementedError("6.1")

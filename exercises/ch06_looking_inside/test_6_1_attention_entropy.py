@@ -129,8 +129,8 @@ def test_share_with_a_mask_of_rows(own: Any) -> None:
         np.array([1.0, 0.0]),
         what="The share",
         given={"weights": weights, "mask": mask},
-        probably="The mask's one column holds for all four tokens of a row: broadcast it to the "
-        "shape of the weights before you count.",
+        probably="All four tokens of the first row are allowed, so its share is 2 of log2 4 bits. "
+        "None of the second row is, and its share is 0.",
     )
 
 

@@ -57,6 +57,14 @@ def test_the_same_mistake_again(own: Any) -> None:
         probably="Three questions have the answer 1 and the prediction 0. In NumPy, "
         "counts[rows, columns] += 1 adds one to each cell that is named, however often it is.",
     )
+    often = np.ones(300, int)
+    expect.close(
+        own.confusion(often.copy(), often.copy(), 2),
+        np.array([[0, 0], [0, 300]]),
+        what="The matrix of 300 equal pairs",
+        given={"answers": often, "predictions": often, "classes": 2},
+        probably="Count in a type that holds large numbers: uint8 ends at 255.",
+    )
 
 
 @check(Layer.EXAMPLE)

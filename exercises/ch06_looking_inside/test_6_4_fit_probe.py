@@ -45,8 +45,7 @@ def test_weights_by_hand(own: Any) -> None:
         what="weights",
         given=GIVEN,
         probably="From their means, x is -1, 1 and the column of class 1 is -1/2, 1/2. So the "
-        "weight is (1/2 + 1/2) / (1 + 1 + 2). If you have -0.1667 at [0, 0], the "
-        "penalty is multiplied by the number of rows.",
+        "weight is (1/2 + 1/2) / (1 + 1 + 2).",
     )
 
 
@@ -84,6 +83,8 @@ def test_refuses_no_penalty(own: Any) -> None:
         own.fit_probe(X.copy(), LABELS.copy(), 2, 0.0)
     with expect.raises(ValueError, "the penalty is -1"):
         own.fit_probe(X.copy(), LABELS.copy(), 2, -1.0)
+    with expect.raises(ValueError, "the penalty is not a number"):
+        own.fit_probe(X.copy(), LABELS.copy(), 2, np.nan)
 
 
 @check(Layer.EXAMPLE)

@@ -31,14 +31,20 @@ def test_two_arrays(own: Any) -> None:
 def test_inputs_unchanged(own: Any) -> None:
     """the stories are left as they were"""
     texts = [[5, 6], [7]]
-    own.story_rows(texts, END)
+    first = own.story_rows(texts, END)
     again = own.story_rows(texts, END)
     if texts != [[5, 6], [7]]:
         expect.fail(
             f"The stories are changed: [[5, 6], [7]] has become {texts}.",
             probably="append and += write into the caller's list. Make a new one: [*story, end].",
         )
-    expect.close(again[0], np.array([[END, 5, 6], [END, 7, END]]), what="ids of the second call")
+    for which, received in (("first", first), ("second", again)):
+        expect.close(
+            received[0],
+            np.array([[END, 5, 6], [END, 7, END]]),
+            what=f"ids of the {which} call",
+            given={"texts[0]": np.array([5, 6]), "texts[1]": np.array([7]), "end": END},
+        )
 
 
 @check(Layer.EXAMPLE, points=2)
@@ -102,7 +108,7 @@ def test_random(own: Any) -> None:
     """random stories: every token of a row is followed by its target"""
     rng = np.random.default_rng(71)
     for lengths in ([1], [2, 1], [3, 5, 4]):
-        texts = [rng.integers(1, 20, n).tolist() for n in lengths]
+        texts = [rng.integers(1, 100_000, n).tolist() for n in lengths]
         wide = 1 + max(lengths)
         ids = [[END, *text] + [END] * (wide - 1 - len(text)) for text in texts]
         targets = [[*text, END] + [IGNORE] * (wide - 1 - len(text)) for text in texts]

@@ -138,6 +138,8 @@ def test_refuses_what_cannot_be(own: Any) -> None:
         own.next_token_loss(LOGITS.copy(), np.array([[SKIP] * 3]))
     with expect.raises(ValueError, "there are three tokens and two targets"):
         own.next_token_loss(LOGITS.copy(), np.array([[1, 0]]))
+    with expect.raises(ValueError, "the targets are (3, 2) and the logits (2, 3, 2)"):
+        own.next_token_loss(np.zeros((2, 3, 2)), np.zeros((3, 2), int))
     for token in (2, -1):
         with expect.raises(ValueError, f"a target is {token}, and the tokens are 0 and 1"):
             own.next_token_loss(LOGITS.copy(), np.array([[1, SKIP, token]]))

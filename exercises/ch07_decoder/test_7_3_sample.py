@@ -100,14 +100,22 @@ class Fixed(np.random.Generator):
 @check(Layer.EXAMPLE)
 def test_boundary(own: Any) -> None:
     """a number u that is where a piece ends falls into the next one"""
-    for logits, u, token in (([0.0, 0.0], 0.5, 1), ([0.0, 0.0], 0.0, 0), ([-np.inf, 0.0], 0.0, 1)):
+    almost = 1 - 2.0**-53  # the largest u; ten times 0.1 sum to no more in floats
+    for logits, u, token in (
+        ([0.0, 0.0], 0.5, 1),
+        ([0.0, 0.0], 0.0, 0),
+        ([-np.inf, 0.0], 0.0, 1),
+        ([0.0] * 10 + [-np.inf], almost, 9),
+        ([-np.inf] + [0.0] * 10, almost, 10),
+    ):
         expect.close(
             np.asarray(own.sample(Fixed(u), np.array([logits]))),
             np.array([token]),
             what="The token drawn",
             given={"logits": np.array([logits]), "u": u},
             probably="The token is the first whose cumulated probability exceeds u. To equal u is "
-            "not enough, and minus infinity has no piece.",
+            "not enough, and minus infinity has no piece, also where rounding leaves the sum of "
+            "the probabilities below u.",
         )
 
 

@@ -67,6 +67,9 @@ def test_float32(own: Any) -> None:
     a = torch.ones(2, requires_grad=True)
     with expect.raises(ValueError, "a parameter is float32", {"a": a}):
         own.slope_errors(lambda: (a * a).sum(), {"a": a}, dice())
+    b = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    with expect.raises(ValueError, "the second parameter is float32", {"b": b, "a": a}):
+        own.slope_errors(lambda: (a * a).sum() + b.sum(), {"b": b, "a": a}, dice())
 
 
 @check(Layer.INPUTS)

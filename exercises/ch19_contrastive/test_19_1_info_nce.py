@@ -127,6 +127,15 @@ def test_length(own: Any) -> None:
         "as they were. Bring each row to length one: along the last axis, queries and documents. "
         "If you have 11.55, neither is. If you have 3.852, the queries alone are.",
     )
+    short = given | {"documents": DOCUMENTS / 1000}
+    expect.close(
+        own.info_nce(**short),
+        math.log1p(math.exp(0.2)),
+        what="The loss with short documents",
+        given=short,
+        probably="Documents of length 0.001 have the same cosines: what bounds the length from "
+        "below must be far smaller, as the 1e-12 of F.normalize is.",
+    )
 
 
 @check(Layer.RANDOM)
@@ -197,6 +206,14 @@ def test_vector_of_zeros(own: Any) -> None:
         given=given,
         probably="Both logits are 0, so the loss is ln 2. If you have nan, zero is divided by "
         "zero: F.normalize divides by a length of at least 1e-12.",
+    )
+    documents = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    expect.close(
+        own.info_nce(QUERIES[:1], documents, 1.0),
+        math.log(math.e + 1) - 1,
+        what="The loss where a document is of zeros",
+        given={"queries": QUERIES[:1], "documents": documents, "temperature": 1.0, "offset": 0},
+        probably="The cosines are 1 and 0.",
     )
     gradient = torch.autograd.grad(loss, queries)[0] if loss.requires_grad else queries.detach()
     expect.close(

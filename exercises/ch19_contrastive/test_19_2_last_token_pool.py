@@ -132,6 +132,16 @@ def test_two_texts(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_any_mask(own: Any) -> None:
     """a mask may be of booleans, or of other numbers than one"""
+    long = torch.arange(200.0, dtype=torch.float64).view(1, 200, 1)
+    for kind in (torch.int8, torch.bool):
+        expect.close(
+            own.last_token_pool(long, torch.ones(1, 200, dtype=kind)),
+            np.array([[199.0]]),
+            what="The vector of 200 real tokens",
+            given={"type of the mask": str(kind)},
+            probably="A position beyond 127 does not fit into the mask's type. Take positions "
+            "from torch.arange, and use the mask only to choose among them.",
+        )
     for mask in (
         torch.tensor([[True, True, False, False]]),
         torch.tensor([[2.0, 0.5, 0.0, 0.0]], dtype=torch.float64),

@@ -33,7 +33,7 @@ def disjoint_split(
     """
     if sorted(order.tolist()) != list(range(len(inputs))):
         raise ValueError(f"order must hold each of the {len(inputs)} rows once: got {order}")
-    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+    if not min(shares) >= 0 or not abs(sum(shares) - 1) <= 1e-9:
         raise ValueError(f"shares must not be negative and must sum to 1: got {shares}")
     first: dict[bytes, int] = {}
     stands_for = [first.setdefault(row.tobytes(), number) for number, row in enumerate(inputs)]

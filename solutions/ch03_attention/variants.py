@@ -116,7 +116,7 @@ def heads_filled_in(x):
 def head_by_head(x, wqkv, bqkv, wo, bo, heads, mask=None):
     """A loop over the heads, on slices; the cache is in the library's form, as a list."""
     batch, length, width = x.shape
-    if width % heads != 0:
+    if heads < 1 or width % heads != 0:
         raise ValueError("heads must divide the width")
     if mask is not None and (mask.dtype != bool or mask.shape != (batch, length)):
         raise ValueError("the mask must be boolean, (B, T)")

@@ -31,7 +31,8 @@ def adam(
         eps: keeps the division finite; it is added to the root, not under it.
 
     Returns:
-        change (add it to the parameter), and the new first and second. The inputs are not touched.
+        change (add it to the parameter), and the new first and second, all in the gradient's
+        dtype. The inputs are not touched.
 
     Raises:
         ValueError: step is below 1, where both means would be divided by zero.

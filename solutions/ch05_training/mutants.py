@@ -330,7 +330,7 @@ def minus_one_in_whole_columns(cache):
 
 @mutant("5.2", replaces="cross_entropy_backward")
 def not_divided_by_rows(cache):
-    """The gradient is not divided by the number of rows, and the loss is a mean."""
+    """The gradient is not divided by the number of rows, and that of a mean is."""
     logits, targets = cache
     dlogits = softmax(logits)
     dlogits[np.arange(len(targets)), targets] -= 1

@@ -24,6 +24,8 @@ def log_add(logits, targets):
     """np.logaddexp, row by row, and a NumPy number for the loss."""
     if logits.ndim != 2 or targets.shape != (len(logits),) or len(targets) == 0:
         raise ValueError("shapes")
+    if not np.issubdtype(targets.dtype, np.integer):
+        raise ValueError("type")
     if not ((targets >= 0) & (targets < logits.shape[1])).all():
         raise ValueError("classes")
     losses = [np.logaddexp.reduce(row) - row[t] for row, t in zip(logits, targets, strict=True)]

@@ -294,7 +294,7 @@ def heads_stay_away(model, data):
 
 @mutant("6.2", replaces="ablate_heads")
 def model_changed(model, data):
-    """The copy of the dictionary is shallow: the matrices in it are the model's, and change."""
+    """The dictionary or its matrices are the model's own, and change: copy both."""
 
     def change(layer, head):
         params = dict(model.params)

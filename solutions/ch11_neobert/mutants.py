@@ -198,7 +198,7 @@ def float32_returned(x, cos, sin):
 
 @mutant("11.2", replaces="rotate_pairs")
 def tables_rounded(x, cos, sin):
-    """The tables are rounded to x's type before the products: in bfloat16 that turns them wrong."""
+    """The tables or the products are rounded to x's type before the sum: too coarse in bfloat16."""
     return _interleaved(*_turn(x[..., 0::2], x[..., 1::2], cos.to(x.dtype), sin.to(x.dtype)))
 
 

@@ -14,7 +14,7 @@ from groundup.course.show import as_array
 
 _PROBABLY = (
     "Operators such as -= and /=, out=, and assignments to x[...] write into the array that was "
-    "passed. Make a new one: x = x - 1."
+    "passed. Make a new one, x = x - 1, or put back the very value that was there."
 )
 _CACHE = "A backward pass may be run twice over one cache; the second would be wrong. " + _PROBABLY
 

@@ -54,7 +54,7 @@ def attention_entropy(weights: Array) -> Array:
             that may look nowhere.
 
     Returns:
-        (...,) the entropy of each row.
+        (...,) the entropy of each row, in the dtype of the weights.
 
     Derivation:
         :math:`-\sum_t p_t \log_2 p_t`, where :math:`0 \log_2 0 = 0`, the limit of
@@ -76,7 +76,7 @@ def entropy_share(weights: Array, mask: BoolArray | None = None) -> Array:
         mask: broadcastable to (..., T), True at tokens that may be looked at. None: all of them.
 
     Returns:
-        (...,) shares, in [0, 1].
+        (...,) shares, in [0, 1], in the dtype of the weights.
     """
     # Broadcast first: a mask (T, 1) holds one value for all tokens of a row.
     visible = np.broadcast_to(True if mask is None else mask, weights.shape)

@@ -100,7 +100,7 @@ def multi_head_attention(
     Raises:
         ValueError: H does not divide D, the mask has another shape than (B, T) or is not boolean.
     """
-    if x.shape[-1] % heads:
+    if heads < 1 or x.shape[-1] % heads:
         raise ValueError(f"heads must divide the width: got width={x.shape[-1]}, heads={heads}")
     if mask is not None and mask.shape != x.shape[:2]:
         raise ValueError(f"mask must be (B, T) = {x.shape[:2]}: got {mask.shape}")

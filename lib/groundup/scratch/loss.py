@@ -17,7 +17,7 @@ def cross_entropy(logits: Array, targets: IntArray) -> tuple[float, Cache]:
         The loss in nats, and the cache :func:`cross_entropy_backward` needs.
 
     Raises:
-        ValueError: there are no rows, there is not one target a row, or a target is no class.
+        ValueError: there are no rows, there is not one whole number a row, or it is no class.
 
     Derivation:
         :math:`-\log p_t = \log\sum_j e^{z_j} - z_t`, so the gradient with respect to

@@ -28,7 +28,8 @@ def adam(
         eps: keeps the division finite; it is added to the root, not under it.
 
     Returns:
-        change (add it to the parameter), and the new first and second. The inputs are not touched.
+        change (add it to the parameter), and the new first and second, all in the gradient's
+        dtype. The inputs are not touched.
 
     Raises:
         ValueError: step is below 1, where both means would be divided by zero.
@@ -179,10 +180,11 @@ def warmup_cosine(step: int, total: int, warmup: int, peak: float, floor: float 
     """Learning rate at a step: a straight rise, then half a cosine down to the floor.
 
     Args:
-        step: counts from 0; at ``warmup`` the peak is reached.
+        step: counts from 0; at ``warmup`` the peak is reached, in warmup + 1 equal parts: step 0
+            has the first, since a step at rate 0 would be lost.
         total: the number of steps; at ``total`` the floor is reached. A run shorter than its
             warm-up only rises.
-        warmup: steps of the rise, which begins at zero, whatever the floor is.
+        warmup: steps of the rise, a line through zero before step 0, whatever the floor is.
         peak: the highest rate.
         floor: the last rate.
 

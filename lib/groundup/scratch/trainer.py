@@ -135,7 +135,8 @@ def accumulate(
 
     Args:
         objective: called as ``objective(model, part, rng)``; gives the part's mean loss over its
-            ``counted`` answers, and the gradients by name.
+            ``counted`` answers, and the gradients by name, in arrays that are its own: it may
+            write over them at the next call.
         model: passed on.
         parts: the large batch, cut into pieces of any sizes.
         rng: passed on.
