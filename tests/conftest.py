@@ -109,6 +109,12 @@ def read_elsewhere(
     return read
 
 
+def _as_a_shell_would() -> None:
+    """Before a command starts: the terminal is its own, and Ctrl-C is a signal that ends it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command in a terminal of its own: what it shows can be waited for, keys can be pressed."""
 
@@ -121,7 +127,7 @@ class Terminal:
             stdout=there,
             stderr=there,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+            preexec_fn=_as_a_shell_would,
             **options,
         )
         os.close(there)

@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,10 +37,12 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process that runs somebody's code alone."""
     monkeypatch.setattr(deadline, "is_running", lambda: True)
     surroundings._tables.cache_clear()
+    yield
+    surroundings._tables.cache_clear()  # it holds the function that stood in for the right one
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from groundup.course.terminal import console
 
-_PATH = re.compile(
-    r"(?<![\w/.~-])(?P<path>~?/?(?:[\w.-]+/)+[\w.-]+|(?:ex|test)_\d+_\d+_\w+\.py)"
+_PATH = (
+    r"(?<![\w/.~-])(?P<path>{root}~?/?(?:[\w.-]+/)+[\w.-]+|(?:ex|test)_\d+_\d+_\w+\.py)"
     r"(?:(?:, line |:)(?P<line>\d+))?"
 )
 
@@ -25,7 +25,9 @@ def linked(text: Text, root: Path | None = None) -> Text:
         root: the clone. A path is looked for from here, and from there.
     """
     if console.is_terminal and os.environ.get("TERM") != "linux":  # that console shows them as text
-        for found in _PATH.finditer(text.plain):
+        # The clone's own path may hold a space, which would end any other.
+        within = f"(?:{re.escape(str(root))}(?=/))?" if root else ""
+        for found in re.finditer(_PATH.replace("{root}", within), text.plain):
             if file := _file(found["path"], root):
                 line = f"#{found['line']}" if found["line"] else ""
                 text.stylize(Style(link=f"{file.as_uri()}{line}"), *found.span())
