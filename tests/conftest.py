@@ -12,6 +12,7 @@ import sysconfig
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,22 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Type; ``\\x03`` is Ctrl-C and ``\\x04`` Ctrl-D."""
         os.write(self._file, keys.encode())
+
+    def interrupt(self, seconds: float = 60) -> int:
+        """Press Ctrl-C until the command has ended, and give its exit code.
+
+        One press is not enough: Python's input() misses a signal that comes after its prompt is
+        shown and before it waits for keys.
+        """
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"still running: {self.shown!r}"
+            with suppress(OSError):  # it has just ended
+                self.press("\x03")
+            pause = time.monotonic() + 0.5
+            while time.monotonic() < pause and self._read(0.1):
+                pass
+        return self.end(5)
 
     def mode(self) -> list[Any]:
         """How the terminal treats what is typed."""
