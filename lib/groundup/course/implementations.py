@@ -263,17 +263,24 @@ def _shown(path: Path, exercise: Exercise) -> Path:
 
 def lacks(checks: Path) -> str:
     """What to install before a file of checks can run, a sentence; empty if everything is there."""
-    names = set()
-    for node in ast.parse(checks.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
-    missing = sorted(name for name in names if find_spec(name) is None)
+    names = _imported(checks.read_text(encoding="utf-8"))
+    missing = [name for name in names if find_spec(name) is None]
     if not missing:
         return ""
     needs = f"This exercise needs {', '.join(missing)}, which is not installed"
     return f"{needs}: run pip install -c constraints.txt -e '.[embed]' in the clone."
+
+
+@lru_cache(maxsize=64)
+def _imported(text: str) -> tuple[str, ...]:
+    """The packages that a file imports, in order."""
+    names = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return tuple(sorted(names))
 
 
 def raised(error: BaseException, path: Path) -> str:
