@@ -1,4 +1,4 @@
-# Stub 93ed87e98a5e: yours to edit. It is never written over unasked.
+# Stub 72978ba84c60: yours to edit. It is never written over unasked.
 """Exercise 6.3, Confusion matrix.
 
 Write the body of ``confusion``, then run
@@ -23,6 +23,7 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
         diagonal counts what was right.
 
     Raises:
-        ValueError: there is not one prediction for each answer, or a class lies outside [0, C).
+        ValueError: answers and predictions are not two arrays (N,) of one length, or a class lies
+            outside [0, C).
     """
     raise NotImplementedError("6.3")

@@ -19,17 +19,19 @@ def bits(row: Any) -> float:
 @check(Layer.SHAPES)
 def test_shape(own: Any) -> None:
     """attention_entropy returns one number a row, in the same dtype"""
-    weights = np.full((2, 3, 4), 0.25, np.float32)
-    received = own.attention_entropy(weights)
-    expect.array(received, like=weights, shape=(2, 3), what="The entropy")
+    for shape in ((2, 3, 4), (2, 4), (0, 4)):
+        weights = np.full(shape, 0.25, np.float32)
+        received = own.attention_entropy(weights)
+        expect.array(received, like=weights, shape=shape[:-1], what=f"The entropy of {shape}")
 
 
 @check(Layer.SHAPES)
 def test_share_shape(own: Any) -> None:
     """entropy_share returns one number a row, in the same dtype"""
     weights = np.full((2, 3, 4), 0.25, np.float32)
-    received = own.entropy_share(weights, np.ones((2, 1, 4), bool))
-    expect.array(received, like=weights, shape=(2, 3), what="The share")
+    for mask in (None, np.ones((2, 1, 4), bool), np.ones(4, bool), np.ones((3, 1), bool)):
+        received = own.entropy_share(weights, mask)
+        expect.array(received, like=weights, shape=(2, 3), what="The share")
 
 
 @check(Layer.INPUTS)
@@ -82,9 +84,8 @@ def test_zero_weight(own: Any) -> None:
         np.array([1.0, 0.0, 0.0]),
         what="The entropy",
         given={"weights": weights},
-        probably="As p goes to 0, p·log2 p goes to 0. NumPy gives 0·(-inf), which is not a number: "
-        "if you have nan, that is why. A small number added inside the logarithm makes every "
-        "entropy a little wrong.",
+        probably="As p goes to 0, p·log2 p goes to 0. NumPy gives 0·(-inf) and 0/0, which are not "
+        "a number. A small number added inside the logarithm makes every entropy a little wrong.",
     )
 
 
@@ -105,17 +106,17 @@ def test_share_of_the_most(own: Any) -> None:
 @check(Layer.EXAMPLE, points=2)
 def test_share_with_padding(own: Any) -> None:
     """padding can't be looked at, and does not count"""
-    weights = np.array([[0.5, 0.5, 0.0, 0.0], [0.75, 0.25, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
-    mask = np.array([[True, True, False, False], [True] * 4, [True, True, True, False]])
+    weights = np.array([[0.5, 0.25, 0.25, 0.0], [0.75, 0.25, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
+    mask = np.array([[True, True, True, False], [True] * 4, [True, True, False, False]])
     expect.close(
         own.entropy_share(weights.copy(), mask.copy()),
-        np.array([1.0, 1 - 0.375 * math.log2(3), 1 / math.log2(3)]),
+        np.array([1.5 / math.log2(3), 1 - 0.375 * math.log2(3), 1.0]),
         what="The share",
         given={"weights": weights, "mask": mask},
-        probably="Count the tokens that the mask allows, row by row: 2, 4 and 3. If you have "
-        "0.3155 at [0], the mask is counted over all rows together. If you have 0.8113 at [1], "
-        "only tokens with some weight are counted, and a head that ignores a token could have "
-        "looked at it.",
+        probably="Count the tokens that may be looked at, row by row: 3, 4 and 2. If you have 0.75 "
+        "at [0], padding is counted among them. If you have 0.4732 at [0], the mask is counted "
+        "over all rows together. If you have 0.8113 at [1], only tokens with some weight are "
+        "counted, and a head that ignores a token could have looked at it.",
     )
 
 
@@ -139,13 +140,23 @@ def test_share_with_one_token(own: Any) -> None:
     """where one token or none may be looked at, the share is 0"""
     weights = np.array([[1.0, 0.0], [0.0, 0.0]])
     mask = np.array([[True, False], [False, False]])
+    with np.errstate(all="ignore"):
+        received = own.entropy_share(weights.copy(), mask.copy())
+        alone = own.entropy_share(np.ones((2, 1)))
     expect.close(
-        own.entropy_share(weights.copy(), mask.copy()),
+        received,
         np.zeros(2),
         what="The share",
         given={"weights": weights, "mask": mask},
         probably="One token has no choice: the most possible is log2 1 = 0, and 0/0 is not a "
         "number. If you have nan, divide by something else there.",
+    )
+    expect.close(
+        alone,
+        np.zeros(2),
+        what="The share",
+        given={"weights": np.ones((2, 1)), "mask": None},
+        probably="Without a mask there is one token in each row, and so no choice.",
     )
 
 
@@ -153,14 +164,14 @@ def test_share_with_one_token(own: Any) -> None:
 def test_random_entropy(own: Any) -> None:
     """random weights: the definition, one token at a time"""
     rng = np.random.default_rng(61)
-    for shape in ((2,), (1, 2), (2, 3), (2, 2, 5)):
+    for shape in ((1, 2), (2,), (2, 3), (2, 2, 5)):
         weights = rng.dirichlet(np.ones(shape[-1]), size=shape[:-1])
         expect.close(
             own.attention_entropy(weights.copy()),
             np.apply_along_axis(bits, -1, weights),
             what="The entropy",
             given={"weights": weights},
-            probably="Each row along the last axis is one distribution, whatever axes come before.",
+            probably="It is the sum of -p·log2 p over the last axis, for each row by itself.",
         )
 
 
@@ -181,4 +192,27 @@ def test_random_share(own: Any) -> None:
             what="The share",
             given={"weights": weights, "mask": mask[:, None]},
             probably="The mask is (N, 1, T) and the weights are (N, H, T): it holds for each head.",
+        )
+
+
+@check(Layer.RANDOM)
+def test_masks_that_broadcast(own: Any) -> None:
+    """masks of fewer axes, and of length 1 along any of them"""
+    rng = np.random.default_rng(65)
+    weights = rng.dirichlet(np.ones(4), size=(2, 3))
+    for shape in ((4,), (1, 4), (3, 1), (2, 1, 1), (1, 1, 1), (2, 3, 4)):
+        mask = np.ones(shape, bool)
+        if shape[-1] > 1:
+            mask[..., -1] = False
+        visible = np.broadcast_to(mask, weights.shape)
+        shown = np.where(visible, weights, 0.0)
+        shown = shown / shown.sum(axis=-1, keepdims=True)
+        most = np.log2(visible.sum(axis=-1))
+        expect.close(
+            own.entropy_share(shown.copy(), mask.copy()),
+            np.apply_along_axis(bits, -1, shown) / most,
+            what="The share",
+            given={"weights": shown, "mask": mask},
+            probably="A mask of fewer axes, or of length 1 along one, holds for all that it is "
+            "broadcast to. Count what may be looked at once it has the shape of the weights.",
         )

@@ -48,57 +48,68 @@ def test_by_hand(own: Any) -> None:
 @check(Layer.EXAMPLE, points=2)
 def test_the_same_mistake_again(own: Any) -> None:
     """a pair that occurs three times counts three times"""
-    answers, predictions = np.array([1, 1, 1, 0]), np.array([0, 0, 0, 0])
+    answers, predictions = np.array([1, 1, 1, 1, 0]), np.array([0, 0, 0, 1, 0])
     expect.close(
         own.confusion(answers.copy(), predictions.copy(), 2),
-        np.array([[1, 0], [3, 0]]),
+        np.array([[1, 0], [3, 1]]),
         what="The matrix",
         given={"answers": answers, "predictions": predictions, "classes": 2},
-        probably="Three questions have the answer 1 and the prediction 0. In NumPy, "
-        "counts[rows, columns] += 1 adds one to each cell that is named, however often it is.",
-    )
-    often = np.ones(300, int)
-    expect.close(
-        own.confusion(often.copy(), often.copy(), 2),
-        np.array([[0, 0], [0, 300]]),
-        what="The matrix of 300 equal pairs",
-        given={"answers": often, "predictions": often, "classes": 2},
-        probably="Count in a type that holds large numbers: uint8 ends at 255.",
+        probably="Class 0 was answered three times where 1 is right. If you have 1 at [1, 0], the "
+        "pair was counted once: counts[rows, columns] += 1 adds one to each cell that is named, "
+        "however often it is.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_small_types(own: Any) -> None:
-    """classes of type uint8 in a matrix of 400 cells"""
-    answers, predictions = np.array([0, 17, 17], np.uint8), np.array([1, 16, 16], np.uint8)
-    received = own.confusion(answers.copy(), predictions.copy(), 20)
-    expect.array(received, like=np.zeros(1, int), shape=(20, 20), what="The matrix")
+    """classes of any integer type, in a matrix of 400 cells"""
+    for one, other in (("uint8",) * 2, ("int8",) * 2, ("uint64",) * 2, ("uint16", "int64")):
+        answers, predictions = np.array([0, 17, 17], one), np.array([1, 16, 16], other)
+        received = own.confusion(answers.copy(), predictions.copy(), 20)
+        expect.array(received, like=np.zeros(1, int), shape=(20, 20), what="The matrix")
+        expect.close(
+            received[[5, 0, 17], [0, 1, 16]],
+            np.array([0, 1, 2]),
+            what="What is in the cells (5, 0), (0, 1) and (17, 16)",
+            given={"answers": answers, "predictions": predictions, "types": f"{one}, {other}"},
+            probably="If you have 2 at [0], the number of a cell, 17 * 20 + 16 = 356, was computed "
+            "in 8 bits, where it is 100: take the classes as int first.",
+        )
+
+
+@check(Layer.EXAMPLE)
+def test_many_questions(own: Any) -> None:
+    """300 questions of one kind count 300"""
+    answers = np.ones(300, int)
     expect.close(
-        received[[5, 0, 17], [0, 1, 16]],
-        np.array([0, 1, 2]),
-        what="What is in the cells (5, 0), (0, 1) and (17, 16)",
-        given={"answers": answers, "predictions": predictions, "classes": 20},
-        probably="If you have 2 at [0], the number of a cell, 17 * 20 + 16 = 356, was computed in "
-        "uint8, which begins again at 256: take the classes as int first.",
+        own.confusion(answers.copy(), answers.copy(), 2),
+        np.array([[0, 0], [0, 300]]),
+        what="The matrix",
+        given={"answers": "300 ones", "predictions": "300 ones", "classes": 2},
+        probably="A count may be as large as N. If you have 44 at [1, 1], it is kept in 8 bits.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_what_is_no_class(own: Any) -> None:
     """what is no class is refused"""
-    with expect.raises(ValueError, "a prediction is 3 and there are 3 classes"):
-        own.confusion(np.array([0, 1]), np.array([0, 3]), 3)
-    with expect.raises(ValueError, "an answer is -1 (NumPy would take the last row)"):
-        own.confusion(np.array([-1, 1]), np.array([0, 1]), 3)
+    fine = np.array([0, 1])
+    for wrong in (3, -1):
+        with expect.raises(ValueError, f"a prediction is {wrong} and there are 3 classes"):
+            own.confusion(fine.copy(), np.array([0, wrong]), 3)
+        with expect.raises(ValueError, f"an answer is {wrong} and there are 3 classes"):
+            own.confusion(np.array([wrong, 1]), fine.copy(), 3)
 
 
 @check(Layer.EXAMPLE)
 def test_refuses_what_has_no_partner(own: Any) -> None:
-    """answers and predictions of different numbers are refused"""
+    """answers and predictions are two arrays (N,), or refused"""
     with expect.raises(ValueError, "there are three answers and one prediction"):
         own.confusion(np.array([0, 1, 1]), np.array([0]), 2)
-    with expect.raises(ValueError, "answers and predictions have two axes"):
-        own.confusion(np.array([[0, 1]]), np.array([[0, 1]]), 2)
+    with expect.raises(ValueError, "there is one answer and there are three predictions"):
+        own.confusion(np.array([1]), np.array([0, 1, 0]), 2)
+    with expect.raises(ValueError, "both are of shape (2, 2)"):
+        own.confusion(np.array([[0, 1], [1, 1]]), np.array([[0, 1], [1, 0]]), 2)
 
 
 @check(Layer.RANDOM, points=2)
@@ -115,5 +126,6 @@ def test_random(own: Any) -> None:
             expected,
             what="The matrix",
             given={"answers": answers, "predictions": predictions, "classes": classes},
-            probably="Each question adds one to the cell of its answer and its prediction.",
+            probably="The entry [i, j] is the number of questions whose right answer is i and "
+            "whose given answer is j, for all i and j below C.",
         )

@@ -9,11 +9,11 @@ from groundup.course.checks import Layer, check
 
 # Two vectors of one number; everything can be worked out on paper.
 X, LABELS = np.array([[0.0], [2.0]]), np.array([0, 1])
-GIVEN = {"x": X, "labels": LABELS, "classes": 2, "penalty": 2.0}
+GIVEN = {"x": X, "labels": LABELS, "classes": 2, "penalty": 6.0}
 
 
 def fit(own: Any) -> Any:
-    result = own.fit_probe(X.copy(), LABELS.copy(), 2, 2.0)
+    result = own.fit_probe(X.copy(), LABELS.copy(), 2, 6.0)
     expect.parts(result, ("weights", "bias"))
     return result
 
@@ -41,11 +41,13 @@ def test_weights_by_hand(own: Any) -> None:
     """two vectors: the weights, worked by hand"""
     expect.close(
         fit(own)[0],
-        np.array([[-0.25, 0.25]]),
+        np.array([[-0.125, 0.125]]),
         what="weights",
         given=GIVEN,
         probably="From their means, x is -1, 1 and the column of class 1 is -1/2, 1/2. So the "
-        "weight is (1/2 + 1/2) / (1 + 1 + 2).",
+        "weight is (1/2 + 1/2) / (1 + 1 + 6). If you have -0.5 at [0, 0], the penalty is missing. "
+        "If you have -0.25 at [0, 0], the labels are -1 and 1. If you have -0.07143 at [0, 0], the "
+        "penalty is multiplied by the number of rows.",
     )
 
 
@@ -54,26 +56,48 @@ def test_bias_by_hand(own: Any) -> None:
     """two vectors: the bias, worked by hand"""
     expect.close(
         fit(own)[1],
-        np.array([0.75, 0.25]),
+        np.array([0.625, 0.375]),
         what="bias",
         given=GIVEN,
-        probably="It is mean(y) - mean(x) W = 1/2 - 1·(-1/4) for class 0. If you have 0.25 "
-        "at [0], the sign of mean(x) W is turned. If you have 0 at [0], "
-        "there is no bias. If you have 0.3 at [0], it is penalised too.",
+        probably="It is mean(y) - mean(x) W = 1/2 - 1·(1/8) for class 1. If you have 0.5 at [1], "
+        "mean(x) W is missing. If you have 0.625 at [1], its sign is turned. If you have 0.3 at "
+        "[1], the weights are those of x that is not centred.",
     )
 
 
 @check(Layer.EXAMPLE)
 def test_a_class_without_rows(own: Any) -> None:
     """a class that no row has gets a column all the same"""
-    weights, bias = own.fit_probe(X.copy(), LABELS.copy(), 3, 2.0)
+    weights, bias = own.fit_probe(X.copy(), LABELS.copy(), 3, 6.0)
     expect.close(
         np.vstack([weights, bias]),
-        np.array([[-0.25, 0.25, 0.0], [0.75, 0.25, 0.0]]),
+        np.array([[-0.125, 0.125, 0.0], [0.625, 0.375, 0.0]]),
         what="weights above bias",
         given=GIVEN | {"classes": 3},
         probably="Class 2 has no row here, but one may come when the probe is asked.",
     )
+    weights, bias = own.fit_probe(X.copy(), np.array([0, 2]), 3, 6.0)
+    expect.close(
+        np.vstack([weights, bias]),
+        np.array([[-0.125, 0.0, 0.125], [0.625, 0.0, 0.375]]),
+        what="weights above bias",
+        given={"x": X, "labels": np.array([0, 2]), "classes": 3, "penalty": 6.0},
+        probably="Class 1 has no row here, and its column is zero; class 2 keeps its place.",
+    )
+
+
+@check(Layer.EXAMPLE)
+def test_the_default_and_small_labels(own: Any) -> None:
+    """without a penalty it is 1; labels are of any integer type"""
+    for dtype in (np.int64, np.uint8, np.int8, np.uint64):
+        weights, bias = own.fit_probe(X.copy(), LABELS.astype(dtype), 2)
+        expect.close(
+            np.vstack([weights, bias]),
+            np.array([[-1 / 3, 1 / 3], [5 / 6, 1 / 6]]),
+            what="weights above bias",
+            given={"x": X, "labels": LABELS, "classes": 2, "type of the labels": dtype.__name__},
+            probably="The weight of class 1 is (1/2 + 1/2) / (1 + 1 + 1).",
+        )
 
 
 @check(Layer.EXAMPLE)
@@ -84,7 +108,7 @@ def test_refuses_no_penalty(own: Any) -> None:
     with expect.raises(ValueError, "the penalty is -1"):
         own.fit_probe(X.copy(), LABELS.copy(), 2, -1.0)
     with expect.raises(ValueError, "the penalty is not a number"):
-        own.fit_probe(X.copy(), LABELS.copy(), 2, np.nan)
+        own.fit_probe(X.copy(), LABELS.copy(), 2, float("nan"))
 
 
 @check(Layer.EXAMPLE)
@@ -100,7 +124,8 @@ def test_refuses_what_is_no_class(own: Any) -> None:
 def test_random(own: Any) -> None:
     """random vectors: the least squares of a larger system"""
     rng = np.random.default_rng(64)
-    for rows, width, classes, penalty in ((3, 1, 2, 1.0), (5, 2, 3, 0.5), (12, 4, 3, 3.0)):
+    cases = ((1, 2, 3, 1.0), (3, 1, 2, 1.0), (5, 2, 3, 0.5), (2, 5, 2, 2.0), (12, 4, 3, 3.0))
+    for rows, width, classes, penalty in cases:
         x, labels = rng.normal(size=(rows, width)).round(1) + 2, rng.integers(classes, size=rows)
         # Ridge is least squares with a row of its own for each weight: sqrt(penalty) * w = 0.
         system = np.zeros((rows + width, width + 1))
@@ -115,8 +140,8 @@ def test_random(own: Any) -> None:
             expected,
             what="weights above bias",
             given={"x": x, "labels": labels, "classes": classes, "penalty": penalty},
-            probably="The same weights solve (XᵀX + penalty·I) W = XᵀY, with X and Y taken from "
-            "their means. No column is scaled.",
+            probably="With x and y minus their means, (xᵀx + penalty · I) W = xᵀy. The bias is "
+            "mean(y) - mean(x) W.",
         )
 
 

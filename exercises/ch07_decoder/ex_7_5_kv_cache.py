@@ -1,4 +1,4 @@
-# Stub a413d8a3fa0f: yours to edit. It is never written over unasked.
+# Stub 74ecdb2f0738: yours to edit. It is never written over unasked.
 """Exercise 7.5, Reading nothing twice.
 
 Write the body of ``extend`` and ``step``, then run
@@ -14,6 +14,8 @@ from groundup.scratch.types import Array, BoolArray, IntArray
 def extend(self, layer: int, k: Array, v: Array) -> tuple[Array, Array]:
     """Store a layer's new keys and values (B, H, T, K) after the ``length`` older ones.
 
+    ``length`` stays: the next layer stores at the same places.
+
     Returns:
         All keys and all values of the layer, (B, H, S, K).
     """
@@ -25,7 +27,7 @@ def step(self, ids: IntArray, cache: KVCache, mask: BoolArray | None = None) -> 
 
     Args:
         ids: (B, T) the next tokens of each row.
-        cache: what has been read so far; it grows by T.
+        cache: what has been read so far, and which of it is padding; its length grows by T.
         mask: (B, T), True at real tokens. None: no padding.
 
     Returns:
@@ -33,6 +35,6 @@ def step(self, ids: IntArray, cache: KVCache, mask: BoolArray | None = None) -> 
 
     Raises:
         ValueError: the cache is full or was made for another batch, shape or dtype; ids or mask
-            do not fit.
+            do not fit. Nothing is changed then.
     """
     raise NotImplementedError("7.5")

@@ -42,7 +42,7 @@ def test_inputs_unchanged(own: Any) -> None:
         expect.close(
             received[0],
             np.array([[END, 5, 6], [END, 7, END]]),
-            what=f"ids of the {which} call",
+            what=f"ids of the {which} call, after both,",
             given={"texts[0]": np.array([5, 6]), "texts[1]": np.array([7]), "end": END},
         )
 
@@ -65,8 +65,10 @@ def test_one_story(own: Any) -> None:
         np.array([[5, 6, 7, END]]),
         what="targets",
         given=given,
-        probably="The target of each token is the one that comes after it, and after the last one "
-        "end: so the model learns to stop. If you have 6 at [0, 0], the targets are moved by two.",
+        probably="Under each token is the one that comes after it, and under the last is end, so "
+        "that stopping is learned. If you have 5 at [0, 1], each token is its own target, and "
+        "copying is all that can be learned. If you have 0 at [0, 1], the targets are moved the "
+        "wrong way. If you have 7 at [0, 1], they are moved by two.",
     )
 
 
@@ -80,8 +82,8 @@ def test_two_lengths(own: Any) -> None:
         np.array([[9, 5, 9, 9], [9, 6, 7, 8]]),
         what="ids",
         given=given,
-        probably="The rows are as long as the longest needs. The filling stands on the right and "
-        "is end, since an embedding has no row -100.",
+        probably="The rows are as long as the longest story needs. The filling is on the right, "
+        "and it is end, since an embedding has no row -100.",
     )
     expect.close(
         targets,
@@ -89,8 +91,7 @@ def test_two_lengths(own: Any) -> None:
         what="targets",
         given=given,
         probably="The story's last token is followed by end; after that nothing is asked. If you "
-        "have 9 at [0, 2], the model is taught that end follows end, and half of what it learns "
-        "is this.",
+        "have 9 at [0, 2], the model is taught that end follows end.",
     )
 
 
@@ -99,8 +100,31 @@ def test_refuses_nothing(own: Any) -> None:
     """no story, or an empty one, raises ValueError"""
     with expect.raises(ValueError, "there is no story"):
         own.story_rows([], END)
-    with expect.raises(ValueError, "the second story is empty"):
-        own.story_rows([[5], []], END)
+    for texts, which in (([[5], []], "second"), ([[], [5]], "first"), ([[]], "only")):
+        with expect.raises(ValueError, f"the {which} story is empty"):
+            own.story_rows(texts, END)
+
+
+@check(Layer.EXAMPLE)
+def test_tuples_and_large_ids(own: Any) -> None:
+    """stories as tuples, of ids above 65,536"""
+    result = own.story_rows(((70_000, 5), (40_000,)), 50_000)
+    expect.parts(result, ("ids", "targets"))
+    given = {"texts": "((70000, 5), (40000,))", "end": 50_000}
+    expect.close(
+        result[0],
+        np.array([[50_000, 70_000, 5], [50_000, 40_000, 50_000]]),
+        what="ids",
+        given=given,
+        probably="The shapes and the order are as in the example of two stories. A small type of "
+        "integer has no room for 70000.",
+    )
+    expect.close(
+        result[1],
+        np.array([[70_000, 5, 50_000], [40_000, 50_000, IGNORE]]),
+        what="targets",
+        given=given,
+    )
 
 
 @check(Layer.RANDOM, points=3)
@@ -115,5 +139,6 @@ def test_random(own: Any) -> None:
         given = {f"texts[{i}]": np.array(text) for i, text in enumerate(texts)} | {"end": END}
         received = own.story_rows(texts, END)
         expect.parts(received, ("ids", "targets"))
-        expect.close(received[0], np.array(ids), what="ids", given=given)
-        expect.close(received[1], np.array(targets), what="targets", given=given)
+        for name, each, right in zip(("ids", "targets"), received, (ids, targets), strict=True):
+            expect.array(each, like=WHOLE, shape=(len(texts), wide), what=name)
+            expect.close(each, np.array(right), what=name, given=given)

@@ -25,6 +25,15 @@ def drawn(logits: Any, temperature: float, u: float) -> int:
     raise AssertionError("u lies behind the last piece")
 
 
+def starting_with(u: float) -> np.random.Generator:
+    """A generator whose first number is u."""
+    bits = np.random.SFC64()
+    state = bits.state
+    state["state"]["state"] = np.array([int(u * 2**64), 0, 0, 0], np.uint64)
+    bits.state = state
+    return np.random.Generator(bits)
+
+
 @check(Layer.SHAPES)
 def test_shape(own: Any) -> None:
     """one token for each row, a whole number"""
@@ -59,7 +68,7 @@ def test_one_number(own: Any) -> None:
         what="The tokens drawn",
         given={"logits": LOGITS, "temperature": 1.0, "u": u},
         probably="The pieces end at 0.125, 0.25 and 1. So 0.637 and 0.2698 fall into the third, "
-        "0.041 and 0.0165 into the first.",
+        "0.041 and 0.0165 into the first. Each call draws one number u, for its one row.",
     )
 
 
@@ -81,94 +90,77 @@ def test_temperature(own: Any) -> None:
         )
 
 
-class Fixed(np.random.Generator):
-    """A generator whose every number is the same."""
-
-    def __init__(self, u: float) -> None:
-        super().__init__(np.random.PCG64(0))
-        self.u = u
-
-    def random(self, size: Any = None, *_: Any, **__: Any) -> Any:
-        """The number, or an array of it."""
-        return self.u if size is None else np.full(size, self.u)
-
-    def uniform(self, low: float = 0.0, high: float = 1.0, size: Any = None) -> Any:
-        """The same between two limits."""
-        return low + (high - low) * self.random(size)
-
-
-@check(Layer.EXAMPLE)
-def test_boundary(own: Any) -> None:
-    """a number u that is where a piece ends falls into the next one"""
-    almost = 1 - 2.0**-53  # the largest u; ten times 0.1 sum to no more in floats
-    for logits, u, token in (
-        ([0.0, 0.0], 0.5, 1),
-        ([0.0, 0.0], 0.0, 0),
-        ([-np.inf, 0.0], 0.0, 1),
-        ([0.0] * 10 + [-np.inf], almost, 9),
-        ([-np.inf] + [0.0] * 10, almost, 10),
-    ):
-        expect.close(
-            np.asarray(own.sample(Fixed(u), np.array([logits]))),
-            np.array([token]),
-            what="The token drawn",
-            given={"logits": np.array([logits]), "u": u},
-            probably="The token is the first whose cumulated probability exceeds u. To equal u is "
-            "not enough, and minus infinity has no piece, also where rounding leaves the sum of "
-            "the probabilities below u.",
-        )
-
-
 @check(Layer.EXAMPLE)
 def test_zero_is_greedy(own: Any) -> None:
     """temperature 0 takes the likeliest token, and draws nothing"""
-    logits = np.array([[0.0, 0.1, -3.0], [2.0, 1.9, 1.8]])
+    logits = np.array([[0.0, 0.1, -3.0], [2.0, 1.9, 1.8], [0.5, 0.7, 0.7]])
     rng = np.random.default_rng(0)
     for _ in range(3):
         expect.close(
             np.asarray(own.sample(rng, logits.copy(), 0)),
-            np.array([1, 0]),
+            np.array([1, 0, 1]),
             what="The tokens at temperature 0",
             given={"logits": logits},
-            probably="Temperature 0 stands for greedy, which is imported.",
+            probably="Temperature 0 means greedy: the likeliest token, and of equals the first.",
         )
-    expect.close(
-        float(rng.random()),
-        float(np.random.default_rng(0).random()),
-        what="The next number of the generator",
-        probably="At temperature 0 no number is drawn, so the generator is where it was.",
+    if rng.random() != np.random.default_rng(0).random():
+        expect.fail("At temperature 0 the generator is used, and there is nothing to draw.")
+
+
+@check(Layer.EXAMPLE)
+def test_on_the_edge(own: Any) -> None:
+    """u at the very end of a piece: the next one; u = 0: the first"""
+    cases = (
+        ([[0.0, 0.0, 0.0, 0.0]], 0.25, 1),
+        ([[0.0, 0.0, 0.0, 0.0]], 0.75, 3),
+        ([[0.0, 0.0]], 0.0, 0),
+        ([[-np.inf, 0.0, 0.0]], 0.0, 1),
     )
+    for logits, u, expected in cases:
+        expect.close(
+            np.asarray(own.sample(starting_with(u), np.array(logits))),
+            np.array([expected]),
+            what="The token drawn",
+            given={"logits": np.array(logits), "u": u},
+            probably="The token is the first whose cumulated probability exceeds u: equal is not "
+            "enough.",
+        )
 
 
 @check(Layer.EXAMPLE)
 def test_refuses(own: Any) -> None:
-    """a negative or infinite temperature, an empty row: ValueError"""
-    logits = np.array([[0.5, -1.0, 2.0]])
-    for temperature in (-1.0, np.inf, np.nan):
-        with expect.raises(ValueError, f"the temperature is {temperature}", {"logits": logits}):
-            own.sample(np.random.default_rng(0), logits.copy(), temperature)
-    for row in ([-np.inf] * 3, [np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0]):
-        for temperature in (1.0, 0.0):
-            given = {"logits": np.array([row]), "temperature": temperature}
-            with expect.raises(ValueError, "no token of the row is the likeliest", given):
-                own.sample(np.random.default_rng(0), np.array([row]), temperature)
+    """bad temperatures and rows without a largest number: ValueError"""
+    rng = np.random.default_rng(0)
+    for temperature in (-1.0, -1e-9, np.inf, np.nan):
+        with np.errstate(all="ignore"), expect.raises(ValueError, f"it is {temperature}"):
+            own.sample(rng, LOGITS.copy(), temperature)
+    for row in ([1.0, np.nan], [1.0, np.inf], [-np.inf, -np.inf]):
+        for temperature in (1.0, 0):
+            logits = np.array([[1.0, 2.0], row])
+            given = {"logits": logits, "temperature": temperature}
+            with np.errstate(all="ignore"), expect.raises(ValueError, f"a row is {row}", given):
+                own.sample(rng, logits, temperature)
 
 
 @check(Layer.RANDOM, points=3)
 def test_random(own: Any) -> None:
     """random rows: each has a number of its own, and its own pieces"""
     rng = np.random.default_rng(73)
-    for rows, vocabulary in ((1, 2), (2, 3), (6, 5)):
-        logits = rng.normal(size=(rows, vocabulary), scale=2).round(1)
+    for shape in ((2,), (1, 2), (2, 3), (6, 5), (2, 3, 4)):
+        logits = rng.normal(size=shape, scale=2).round(1)
         temperature = float(rng.choice([0.5, 0.8, 1.5]))
         for seed in range(3):
-            u = np.random.default_rng(seed).random(rows)
+            u = np.random.default_rng(seed).random(shape[:-1])
+            expected = np.zeros(shape[:-1], int)
+            for row in np.ndindex(shape[:-1]):
+                expected[row] = drawn(logits[row], temperature, u[row])
             expect.close(
                 np.asarray(own.sample(np.random.default_rng(seed), logits.copy(), temperature)),
-                np.array([drawn(z, temperature, x) for z, x in zip(logits, u, strict=True)]),
+                expected,
                 what="The tokens drawn",
                 given={"logits": logits, "temperature": temperature, "u": u.round(4)},
-                probably="Each row has a number u of its own, and pieces along the last axis.",
+                probably="Each row has a number u of its own, drawn in the order of the rows, and "
+                "pieces of its own along the last axis.",
             )
 
 
@@ -188,5 +180,24 @@ def test_extremes(own: Any) -> None:
             np.array([expected]),
             what="The token drawn",
             given={"logits": np.array(logits), "temperature": temperature, "u": 0.637},
-            probably="Shift the largest logit to zero before the exponential; scale does.",
+            probably="The exponential of a large number overflows, and that of minus infinity is "
+            "0. scale moves the largest logit of a row to zero first.",
         )
+
+
+@check(Layer.STABILITY)
+def test_end_of_the_ruler(own: Any) -> None:
+    """the largest u below 1 draws the last token, also in float32"""
+    u = 1 - 2.0**-53
+    for vocabulary, dtype in ((7, np.float64), (10, np.float64), (12, np.float32)):
+        for out in (0, 2):
+            logits = np.array([[0.0] * vocabulary + [-np.inf] * out], dtype)
+            expect.close(
+                np.asarray(own.sample(starting_with(u), logits)),
+                np.array([vocabulary - 1]),
+                what="The token drawn",
+                given={"logits": logits, "type": np.dtype(dtype).name, "u": "1 - 2**-53"},
+                probably="Rounded, the probabilities may add up to a little less than 1, so that u "
+                "is beyond the last piece. The last piece ends where the sum does, and minus "
+                "infinity has none.",
+            )

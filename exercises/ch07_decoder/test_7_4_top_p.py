@@ -50,8 +50,8 @@ def test_crossing(own: Any) -> None:
         what="top_p(logits, 0.6)",
         given={"logits": LOGITS, "probabilities": np.array([[2, 8, 1, 5]]) / 16},
         probably="From the likeliest on: 8/16 is not yet 0.6, and 13/16 is. So tokens 1 and 3 "
-        "stay, with their logits. If you have 0 at [0, 0], what is out must be minus infinity: a "
-        "logit of 0 is as good as any.",
+        "stay, with their logits, and the others become minus infinity. If you have 0 at [0, 0], "
+        "what is out has a logit of 0, and exp(0) is 1.",
     )
 
 
@@ -82,27 +82,17 @@ def test_exactly_reached(own: Any) -> None:
 
 
 @check(Layer.EXAMPLE)
-def test_half_is_half(own: Any) -> None:
-    """two equal tokens and p = 1/2: the first reaches p, and no more is kept"""
-    logits = np.zeros((1, 2))
-    expect.close(
-        own.top_p(logits.copy(), 0.5),
-        np.array([[0.0, OUT]]),
-        what="top_p(logits, 0.5)",
-        given={"logits": logits, "probabilities": np.array([[0.5, 0.5]])},
-        probably="A token is kept if those before it do not yet reach p. Before the second one "
-        "the sum is 0.5, which reaches 0.5.",
-    )
-
-
-@check(Layer.EXAMPLE)
-def test_refuses_no_likeliest(own: Any) -> None:
-    """a row without a likeliest token raises ValueError"""
-    for row in ([OUT] * 3, [np.nan, 0.0, 0.0], [np.inf, 0.0, 0.0]):
-        for p in (0.5, 1.0):
-            given = {"logits": np.array([row]), "p": p}
-            with expect.raises(ValueError, "no token of the row is the likeliest", given):
-                own.top_p(np.array([row]), p)
+def test_reached_to_the_last_bit(own: Any) -> None:
+    """four tokens of 1/4: at p = 3/4 three are enough"""
+    for p, kept in ((0.25, 1), (0.5, 2), (0.75, 3)):
+        expect.close(
+            own.top_p(np.zeros((1, 4)), p),
+            np.array([[0.0] * kept + [OUT] * (4 - kept)]),
+            what=f"top_p(logits, {p})",
+            given={"logits": np.zeros((1, 4)), "probabilities": np.full((1, 4), 0.25)},
+            probably="A token is kept if those before it do not yet reach p, and a sum that "
+            "equals p reaches it.",
+        )
 
 
 @check(Layer.EXAMPLE)
@@ -121,24 +111,37 @@ def test_one_keeps_all(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_refuses_no_share(own: Any) -> None:
     """p outside (0, 1] raises ValueError"""
-    for p in (0.0, -0.1, 1.1, math.nan):
+    for p in (0.0, -0.1, 1.1, np.nan):
         with expect.raises(ValueError, f"p is {p}"):
             own.top_p(LOGITS.copy(), p)
+
+
+@check(Layer.EXAMPLE)
+def test_refuses_a_row(own: Any) -> None:
+    """a row with no finite largest logit raises ValueError"""
+    for row in ([1.0, np.nan], [1.0, np.inf], [OUT, OUT]):
+        for p in (0.5, 1.0):
+            logits = np.array([[1.0, 2.0], row])
+            given = {"logits": logits, "p": p}
+            with np.errstate(all="ignore"), expect.raises(ValueError, f"a row is {row}", given):
+                own.top_p(logits, p)
 
 
 @check(Layer.RANDOM, points=3)
 def test_random(own: Any) -> None:
     """random rows: the fewest tokens that reach p, row by row"""
     rng = np.random.default_rng(74)
-    for rows, vocabulary in ((1, 3), (2, 3), (4, 6)):
-        logits = rng.normal(size=(rows, vocabulary), scale=1.5).round(2)
+    for shape in ((1, 3), (3,), (2, 3), (4, 6), (2, 2, 5)):
+        logits = rng.normal(size=shape, scale=1.5).round(2)
+        rows = logits.reshape(-1, shape[-1])
         for p in (0.3, 0.7, 0.95):
             expect.close(
                 own.top_p(logits.copy(), p),
-                np.array([nucleus(row, p) for row in logits]),
+                np.array([nucleus(row, p) for row in rows]).reshape(shape),
                 what=f"top_p(logits, {p})",
                 given={"logits": logits},
-                probably="Each row has a nucleus of its own, and its tokens stay at their ids.",
+                probably="Each row is sorted by itself, and what is kept goes back to the order "
+                "of the ids.",
             )
 
 
@@ -153,5 +156,6 @@ def test_large_logits(own: Any) -> None:
         np.array([[10_000.0, OUT, 9_999.0], [OUT, 1.0, OUT]]),
         what="top_p(logits, 0.9)",
         given={"logits": logits},
-        probably="Use the softmax that subtracts the largest logit first.",
+        probably="exp(10000) is too large for a float, and minus infinity has the probability 0. "
+        "softmax subtracts the largest logit first.",
     )

@@ -21,10 +21,10 @@ def narrow(layers: int = 1) -> KVCache:
     return KVCache(DecoderConfig(5, 1, 1, layers, 1, 4), 1, np.float64)
 
 
-def model() -> Decoder:
+def model(dtype: Any = np.float64) -> Decoder:
     """A small decoder, its weights large enough for every position to count."""
     rng = np.random.default_rng(7)
-    made = Decoder.create(SMALL, rng, np.float64)
+    made = Decoder.create(SMALL, rng, dtype)
     made.params |= {name: 3 * made.params[name] for name in ("embedding", "positions")}
     return made
 
@@ -51,8 +51,9 @@ def test_extend_shapes(own: Any) -> None:
 def test_step_shape(own: Any) -> None:
     """step returns the logits of the new tokens"""
     ids = np.array([[1, 2], [3, 4]])
-    received = own.step(model(), ids, KVCache(SMALL, 2, np.float64))
-    expect.array(received, like=np.zeros(0), shape=(2, 2, 7), what="The logits")
+    for dtype in (np.float64, np.float32):
+        received = own.step(model(dtype), ids, KVCache(SMALL, 2, dtype))
+        expect.array(received, like=np.zeros(0, dtype), shape=(2, 2, 7), what="The logits")
 
 
 @check(Layer.INPUTS)
@@ -80,7 +81,7 @@ def test_three_keys(own: Any) -> None:
             factor * np.array([1.0, 2.0, 3.0]),
             what=name,
             given=given,
-            probably="The older ones stand in places 0 and 1, and the new one goes to place 2, "
+            probably="The older ones are in places 0 and 1, and the new one goes to place 2, "
             "which is length. If you have 3 at [0], the first is overwritten. If you have 3 at "
             "[1], the last is. If you have 10 at [0], keys and values have changed places.",
         )
@@ -133,25 +134,35 @@ def test_length_and_mask(own: Any) -> None:
 
 @check(Layer.EXAMPLE)
 def test_refuses_what_does_not_fit(own: Any) -> None:
-    """a full cache, or another number of rows, raises ValueError"""
-    cache = KVCache(SMALL, 1, np.float64)
-    with expect.raises(ValueError, "the cache has room for 6 tokens and 7 come"):
-        own.step(model(), np.ones((1, 7), int), cache)
-    with expect.raises(ValueError, "the cache is of one row and ids of two"):
-        own.step(model(), np.ones((2, 1), int), cache)
-    wide = DecoderConfig(vocabulary=7, width=4, heads=2, layers=2, hidden=4, max_length=8)
-    other, single = KVCache(wide, 1, np.float64), KVCache(SMALL, 1, np.float32)
-    with expect.raises(ValueError, "the cache is of a model with 8 positions"):
-        own.step(model(), np.ones((1, 1), int), other)
-    with expect.raises(ValueError, "the cache is float32 and the model float64"):
-        own.step(model(), np.ones((1, 1), int), single)
-    with expect.raises(ValueError, "an id is 7 and the vocabulary has 7"):
-        own.step(model(), np.array([[7]]), cache)
-    with expect.raises(ValueError, "ids are (1, 2) and the mask is (1, 1)"):
-        own.step(model(), np.ones((1, 2), int), cache, np.ones((1, 1), bool))
-    for each in (cache, other, single):
-        if each.length or each.mask.any():
-            expect.fail("What was refused has changed the length or the mask of the cache.")
+    """what does not fit raises ValueError and changes nothing"""
+    other = DecoderConfig(vocabulary=8, width=4, heads=2, layers=2, hidden=4, max_length=6)
+    taller = DecoderConfig(vocabulary=7, width=4, heads=2, layers=3, hidden=4, max_length=6)
+    one, read = np.ones((1, 1), int), KVCache(SMALL, 1, np.float64)
+    own.step(model(), np.array([[1, 2, 3, 4]]), read)
+    cases: tuple[tuple[str, KVCache, Any, Any], ...] = (
+        ("4 tokens are in the cache, of 6 that fit, and 3 come", read, np.ones((1, 3), int), None),
+        ("7 tokens come and 6 fit", KVCache(SMALL, 1, np.float64), np.ones((1, 7), int), None),
+        ("the cache is of one row and ids of two", read, np.ones((2, 1), int), None),
+        ("the cache is of two rows and ids of one", KVCache(SMALL, 2, np.float64), one, None),
+        ("the cache is float32 and the model float64", KVCache(SMALL, 1, np.float32), one, None),
+        ("the cache is for a vocabulary of 8, not 7", KVCache(other, 1, np.float64), one, None),
+        ("the cache is for 3 layers, not 2", KVCache(taller, 1, np.float64), one, None),
+        ("an id is 7 and there are 7 tokens", read, 7 * one, None),
+        ("an id is -1", read, -one, None),
+        ("ids have one axis", read, np.array([1]), None),
+        ("ids are floats", read, np.ones((1, 1)), None),
+        ("the mask is (1, 2) and ids (1, 1)", read, one, np.ones((1, 2), bool)),
+        ("the mask holds integers", read, one, one),
+    )
+    for when, cache, ids, mask in cases:
+        before = [cache.keys.copy(), cache.values.copy(), cache.mask.copy(), cache.length]
+        with np.errstate(all="ignore"), expect.raises(ValueError, when):
+            own.step(model(), ids, cache, mask)
+        after = (cache.keys, cache.values, cache.mask, cache.length)
+        for name, old, new in zip(("keys", "values", "mask", "length"), before, after, strict=True):
+            if not np.array_equal(old, new):
+                says = f"cache.{name} is changed by a call that is refused, when {when}."
+                expect.fail(says, probably="Ask for everything that is refused first.")
 
 
 @check(Layer.RANDOM, points=2)
@@ -165,8 +176,8 @@ def test_prompt_at_once(own: Any) -> None:
             model().forward(ids)[0],
             what="The logits",
             given={"ids": ids},
-            probably="An empty cache and a prompt: the causal mask is square here. Only the "
-            "last token of the prompt may look at all of them.",
+            probably="With an empty cache the causal mask is square: each token of the prompt "
+            "sees itself and those before it. Positions count from 0.",
         )
 
 
@@ -184,8 +195,27 @@ def test_token_by_token(own: Any) -> None:
             model().forward(ids)[0],
             what="The logits",
             given={"ids": ids, "read in pieces of": np.array(pieces)},
-            probably="A token's position counts the older ones too, and it attends to all older "
-            "ones, to itself, and to no later one.",
+            probably="A new token sees all older ones, itself and no later one. Its position is "
+            "the number of real tokens before it.",
+        )
+
+
+@check(Layer.RANDOM)
+def test_two_caches(own: Any) -> None:
+    """two texts, read in turns into two caches"""
+    texts = np.array([[[1, 2, 3, 4]], [[6, 5, 0, 2]]])
+    stores = [KVCache(SMALL, 1, np.float64) for _ in texts]
+    received: list[list[Any]] = [[], []]
+    for part in (slice(0, 2), slice(2, 3), slice(3, 4)):
+        for n, store in enumerate(stores):
+            received[n].append(own.step(model(), texts[n][:, part], store))
+    for n, ids in enumerate(texts):
+        expect.close(
+            np.concatenate(received[n], axis=1),
+            model().forward(ids)[0],
+            what=f"The logits of text {n}",
+            given={"ids": ids, "read in pieces of": np.array([2, 1, 1])},
+            probably="All that is remembered of a text is in its own cache.",
         )
 
 
@@ -200,7 +230,25 @@ def test_padding(own: Any) -> None:
         model().forward(np.array([[3, 4, 5]]))[0][:, -1:],
         what="The logits of the last token",
         given={"ids": ids, "mask": mask, "then": np.array([[5]])},
-        probably="Padding gets no attention, and it counts for no position.",
+        probably="Padding is never looked at, in later steps too, and it counts for no position.",
+    )
+
+
+@check(Layer.RANDOM)
+def test_padding_on_the_right(own: Any) -> None:
+    """padding on the right, and in a later step: as if read at once"""
+    ids = np.array([[1, 2, 3, 4, 5], [6, 5, 4, 3, 2]])
+    mask = np.array([[True, True, True, False, True], [True, False, False, True, True]])
+    cache = KVCache(SMALL, 2, np.float64)
+    own.step(model(), ids[:, :3], cache, mask[:, :3])
+    own.step(model(), ids[:, 3:4], cache, mask[:, 3:4])
+    expect.close(
+        own.step(model(), ids[:, 4:], cache),
+        model().forward(ids, mask)[0][:, 4:],
+        what="The logits of the last tokens",
+        given={"ids": ids, "mask": mask, "read in pieces of": np.array([3, 1, 1])},
+        probably="The mask of each step is remembered at the places of its tokens. A position is "
+        "the number of real tokens before it.",
     )
 
 
@@ -219,5 +267,13 @@ def test_both_together(own: Any) -> None:
         model().forward(ids)[0],
         what="The logits",
         given={"ids": ids, "read in pieces of": np.array([2, 1, 1, 1])},
-        probably="cache.length is moved on once for each step, by step itself.",
+        probably="extend stores at cache.length and leaves it as it is; step moves it on by T, "
+        "once, when all layers are done.",
+    )
+    expect.close(
+        np.array([cache.length, *cache.keys.shape]),
+        np.array([5, 2, 2, 2, 6, 2]),
+        what="cache.length and the shape of cache.keys",
+        given={"ids": ids},
+        probably="Five tokens were read, and the store keeps its 6 places.",
     )

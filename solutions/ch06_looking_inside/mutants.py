@@ -13,6 +13,10 @@ def _logs(weights):
     return np.log2(np.where(weights > 0, weights, 1))
 
 
+def _visible(weights, mask):
+    return np.broadcast_to(True if mask is None else mask, weights.shape)
+
+
 @mutant("6.1", replaces="attention_entropy")
 def log_of_zero(weights):
     """The logarithm of a zero weight is taken: 0 times -inf is NaN."""
@@ -86,7 +90,7 @@ def padding_counted(weights, mask=None):
 @mutant("6.1", replaces="entropy_share")
 def mask_of_all_rows(weights, mask=None):
     """The mask is summed over all rows together: each row has its own number of tokens."""
-    visible = np.array(weights.shape[-1] if mask is None else mask.sum())
+    visible = np.array(weights.shape[-1] if mask is None else _visible(weights, mask).sum())
     return attention_entropy(weights) / np.log2(np.maximum(visible, 2)).astype(weights.dtype)
 
 
@@ -108,7 +112,7 @@ def tokens_with_weight(weights, mask=None):
 @mutant("6.1", replaces="entropy_share")
 def share_of_the_number(weights, mask=None):
     """Divided by the number of tokens, and not by its logarithm."""
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    visible = _visible(weights, mask)
     count = np.maximum(visible.sum(axis=-1), 1).astype(weights.dtype)
     return attention_entropy(weights) / count
 
@@ -116,7 +120,7 @@ def share_of_the_number(weights, mask=None):
 @mutant("6.1", replaces="entropy_share")
 def two_logarithms(weights, mask=None):
     """Bits divided by a natural logarithm: even attention gets 1.44 and not 1."""
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    visible = _visible(weights, mask)
     most = np.log(np.maximum(visible.sum(axis=-1), 1)).astype(weights.dtype)
     return attention_entropy(weights) / np.where(most > 0, most, 1)
 
@@ -124,7 +128,7 @@ def two_logarithms(weights, mask=None):
 @mutant("6.1", replaces="entropy_share")
 def one_token_divides_by_zero(weights, mask=None):
     """Where one token alone may be looked at, 0 bits are divided by log2 1 = 0."""
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    visible = _visible(weights, mask)
     with np.errstate(all="ignore"):
         most = np.log2(visible.sum(axis=-1)).astype(weights.dtype)
         return attention_entropy(weights) / most
@@ -133,7 +137,7 @@ def one_token_divides_by_zero(weights, mask=None):
 @mutant("6.1", replaces="entropy_share")
 def summed_axis_kept(weights, mask=None):
     """The numbers of tokens keep the axis that was summed: rows are then divided crosswise."""
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    visible = _visible(weights, mask)
     most = np.log2(np.maximum(visible.sum(axis=-1, keepdims=True), 1)).astype(weights.dtype)
     return attention_entropy(weights) / np.where(most > 0, most, 1)
 
@@ -141,10 +145,56 @@ def summed_axis_kept(weights, mask=None):
 @mutant("6.1", replaces="entropy_share")
 def upside_down(weights, mask=None):
     """The most possible is divided by the entropy, and not the other way round."""
-    visible = np.ones(weights.shape, bool) if mask is None else mask
+    visible = _visible(weights, mask)
     most = np.log2(np.maximum(visible.sum(axis=-1), 1)).astype(weights.dtype)
     entropy = attention_entropy(weights)
     return most / np.where(entropy > 0, entropy, 1)
+
+
+@mutant("6.1", replaces="attention_entropy")
+def axis_kept(weights):
+    """The axis that was summed is kept with length 1: (..., 1) comes back and not (...,)."""
+    return -(weights * _logs(weights)).sum(axis=-1, keepdims=True)
+
+
+@mutant("6.1", replaces="attention_entropy")
+def one_table_of_rows(weights):
+    """All rows come back as one axis: the shape of the batch is lost."""
+    return -(weights * _logs(weights)).sum(axis=-1).reshape(-1)
+
+
+@mutant("6.1", replaces="attention_entropy")
+def rows_normalised(weights):
+    """Each row is divided by its sum first: for a row of zeros that is 0/0."""
+    with np.errstate(all="ignore"):
+        shares = weights / weights.sum(axis=-1, keepdims=True)
+        return -(shares * _logs(shares)).sum(axis=-1)
+
+
+@mutant("6.1", replaces="entropy_share")
+def one_token_fewer(weights, mask=None):
+    """One token too few is counted: the share of even attention is above 1."""
+    count = np.maximum(_visible(weights, mask).sum(axis=-1) - 1, 1)
+    most = np.log2(count).astype(weights.dtype)
+    return attention_entropy(weights) / np.where(most > 0, most, 1)
+
+
+@mutant("6.1", replaces="entropy_share")
+def first_row_for_all(weights, mask=None):
+    """The tokens of the first row are counted, and their number is used for every row."""
+    rows = _visible(weights, mask).reshape(-1, weights.shape[-1])
+    count = rows[0].sum() if len(rows) else 1
+    return attention_entropy(weights) / np.log2(np.maximum(count, 2)).astype(weights.dtype)
+
+
+@mutant("6.1", replaces="entropy_share")
+def full_masks_alone(weights, mask=None):
+    """The mask is used as an index, so that one of another shape than the weights is an error."""
+    visible = np.ones(weights.shape, bool) if mask is None else mask
+    if mask is not None and mask.shape[-1] != weights.shape[-1]:
+        raise IndexError("mask")
+    most = np.log2(np.maximum(visible.sum(axis=-1), 1)).astype(weights.dtype)
+    return attention_entropy(weights) / np.where(most > 0, most, 1)
 
 
 def _refuse_head(wo, heads, head):
@@ -365,6 +415,54 @@ def heads_before_layers(model, data):
     return _table(model, data, lambda layer, head: _removed(model, layer, head)).swapaxes(0, 1)
 
 
+@mutant("6.2", replaces="without_head")
+def zero_for_no_head(wo, heads, head):
+    """Only a head above the last is refused: NumPy reads -1 from the end."""
+    if head >= heads or len(wo) % heads:
+        raise ValueError("head")
+    size, result = len(wo) // heads, wo.copy()
+    result[head % heads * size : (head % heads + 1) * size] = 0
+    return result
+
+
+@mutant("6.2", replaces="ablate_heads")
+def queries_removed(model, data):
+    """The head's queries are zero and not its output: it looks everywhere alike, and still adds."""
+    config = model.config
+    size = config.width // config.heads
+
+    def change(layer, head):
+        names = (f"layers.{layer}.wqkv", f"layers.{layer}.bqkv")
+        changed = {name: model.params[name].copy() for name in names}
+        for value in changed.values():
+            value[..., head * size : (head + 1) * size] = 0
+        return model.params | changed
+
+    return _table(model, data, change)
+
+
+@mutant("6.2", replaces="ablate_heads")
+def in_percent(model, data):
+    """The shares are multiplied by 100: they are percentages."""
+    return 100 * _table(model, data, lambda layer, head: _removed(model, layer, head))
+
+
+@mutant("6.2", replaces="ablate_heads")
+def columns_of_those_asked(model, data):
+    """The operations that occur fill the first columns: the others' columns are moved."""
+    result = _table(model, data, lambda layer, head: _removed(model, layer, head))
+    asked = ~np.isnan(result[0, 0])
+    packed = np.full_like(result, np.nan)
+    packed[..., : asked.sum()] = result[..., asked]
+    return packed
+
+
+@mutant("6.2", replaces="ablate_heads")
+def layers_backwards(model, data):
+    """The layers are in the reverse order, the last one first."""
+    return _table(model, data, lambda layer, head: _removed(model, layer, head))[::-1]
+
+
 def _refuse_pairs(answers, predictions, classes):
     if answers.shape != predictions.shape:
         raise ValueError("each answer needs one prediction")
@@ -473,8 +571,72 @@ def pairs_not_checked(answers, predictions, classes):
     return _counts(answers, predictions, classes)
 
 
+@mutant("6.3", replaces="confusion")
+def counts_of_one_byte(answers, predictions, classes):
+    """The counts are uint8: 300 of a kind are 44, as the type begins again at 256."""
+    _refuse_pairs(answers, predictions, classes)
+    return _counts(answers, predictions, classes).astype(np.uint8)
+
+
+@mutant("6.3", replaces="confusion")
+def two_axes_taken(answers, predictions, classes):
+    """Only the shapes are compared: two tables of answers are counted like two rows."""
+    _refuse_pairs(answers, predictions, classes)
+    return _counts(answers.reshape(-1), predictions.reshape(-1), classes)
+
+
+@mutant("6.3", replaces="confusion")
+def predictions_not_checked(answers, predictions, classes):
+    """The answers are checked and the predictions are not: one of -1 counts for the last class."""
+    if predictions.shape != answers.shape or answers.ndim != 1:
+        raise ValueError("pairs")
+    _refuse_classes(answers, answers, classes)
+    return _counts(answers.astype(int), predictions.astype(int) % classes, classes)
+
+
+@mutant("6.3", replaces="confusion")
+def answers_not_checked(answers, predictions, classes):
+    """The predictions are checked and the answers are not: one of -1 counts for the last class."""
+    if predictions.shape != answers.shape or answers.ndim != 1:
+        raise ValueError("pairs")
+    _refuse_classes(predictions, predictions, classes)
+    return _counts(answers.astype(int) % classes, predictions.astype(int), classes)
+
+
+@mutant("6.3", replaces="confusion")
+def uint64_is_an_error(answers, predictions, classes):
+    """The classes are cast to int by a rule that forbids uint64, which is an integer type too."""
+    _refuse_pairs(answers, predictions, classes)
+    rows, columns = (each.astype(int, casting="safe") for each in (answers, predictions))
+    return np.bincount(rows * classes + columns, minlength=classes**2).reshape(-1, classes)
+
+
+@mutant("6.3", replaces="confusion")
+def nothing_is_an_error(answers, predictions, classes):
+    """min() of no answers is an error: an empty set of questions has a matrix of zeros."""
+    if not len(answers):
+        raise ValueError("nothing")
+    _refuse_pairs(answers, predictions, classes)
+    return _counts(answers, predictions, classes)
+
+
+@mutant("6.3", replaces="confusion")
+def shorter_of_the_two(answers, predictions, classes):
+    """zip stops at the shorter of the two, and questions without a partner are lost."""
+    _refuse_classes(answers, predictions, classes)
+    counts = np.zeros((classes, classes), int)
+    for right, said in zip(answers.reshape(-1), predictions.reshape(-1), strict=False):
+        counts[right, said] += 1
+    return counts
+
+
 def _refuse_penalty(penalty):
     if penalty <= 0:
+        raise ValueError("penalty must be above 0")
+
+
+def _refuse_penalty_of_any_kind(penalty):
+    if not penalty > 0:
         raise ValueError("penalty must be above 0")
 
 
@@ -496,14 +658,14 @@ def _centred_fit(x, y, penalty):
 @mutant("6.4", replaces="fit_probe")
 def no_bias(x, labels, classes, penalty=1.0):
     """There is no bias: the probe must pass through zero."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     return _ridge(x, _one_hot(x, labels, classes), penalty), np.zeros(classes, x.dtype)
 
 
 @mutant("6.4", replaces="fit_probe")
 def bias_penalised(x, labels, classes, penalty=1.0):
     """The bias is a column of ones, and penalised like a weight: it is pulled towards zero."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     ones = np.ones((len(x), 1), x.dtype)
     both = _ridge(np.hstack([x, ones]), _one_hot(x, labels, classes), penalty)
     return both[:-1], both[-1]
@@ -512,7 +674,7 @@ def bias_penalised(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def bias_is_the_mean(x, labels, classes, penalty=1.0):
     """The bias is the mean of y: right only where the mean of x is zero."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     y = _one_hot(x, labels, classes)
     return _centred_fit(x, y, penalty)[0], y.mean(axis=0)
 
@@ -520,7 +682,7 @@ def bias_is_the_mean(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def bias_with_turned_sign(x, labels, classes, penalty=1.0):
     """mean(x) W is added to the bias, and must be taken off."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     y = _one_hot(x, labels, classes)
     weights, _ = _centred_fit(x, y, penalty)
     return weights, y.mean(axis=0) + x.mean(axis=0) @ weights
@@ -529,7 +691,7 @@ def bias_with_turned_sign(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def weights_not_centred(x, labels, classes, penalty=1.0):
     """The weights are fitted to x as it is, and the bias is put in afterwards."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     y = _one_hot(x, labels, classes)
     weights = _ridge(x, y, penalty)
     return weights, y.mean(axis=0) - x.mean(axis=0) @ weights
@@ -538,28 +700,28 @@ def weights_not_centred(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def no_penalty(x, labels, classes, penalty=1.0):
     """The penalty is not used: columns that depend on each other have no single solution."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     return _centred_fit(x, _one_hot(x, labels, classes), 0.0)
 
 
 @mutant("6.4", replaces="fit_probe")
 def penalty_times_rows(x, labels, classes, penalty=1.0):
     """The penalty is multiplied by the number of rows: the errors are summed, not averaged."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     return _centred_fit(x, _one_hot(x, labels, classes), len(x) * penalty)
 
 
 @mutant("6.4", replaces="fit_probe")
 def labels_of_minus_one(x, labels, classes, penalty=1.0):
     """Labels are -1 and 1 where 0 and 1 are asked for."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     return _centred_fit(x, 2 * _one_hot(x, labels, classes) - 1, penalty)
 
 
 @mutant("6.4", replaces="fit_probe")
 def columns_scaled(x, labels, classes, penalty=1.0):
     """Each column is divided by its standard deviation, and the weights are of that."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     deviation = x.std(axis=0)
     return _centred_fit(x / deviation, _one_hot(x, labels, classes), penalty)
 
@@ -567,7 +729,7 @@ def columns_scaled(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def weights_transposed(x, labels, classes, penalty=1.0):
     """The weights come back as (C, D): a row for each class, and not a column."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     weights, bias = _centred_fit(x, _one_hot(x, labels, classes), penalty)
     return weights.T, bias
 
@@ -575,7 +737,7 @@ def weights_transposed(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def centred_in_place(x, labels, classes, penalty=1.0):
     """x -= mean writes into the caller's array."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     y, mean = _one_hot(x, labels, classes), x.mean(axis=0)
     x -= mean
     weights = _ridge(x, y - y.mean(axis=0), penalty)
@@ -585,14 +747,14 @@ def centred_in_place(x, labels, classes, penalty=1.0):
 @mutant("6.4", replaces="fit_probe")
 def classes_from_the_labels(x, labels, classes, penalty=1.0):
     """The classes are counted from the labels: one that has no row gets no column."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     return _centred_fit(x, _one_hot(x, labels, labels.max() + 1), penalty)
 
 
 @mutant("6.4", replaces="fit_probe")
 def labels_not_checked(x, labels, classes, penalty=1.0):
     """What is no class is not refused: -1 silently counts for the last one."""
-    _refuse_penalty(penalty)
+    _refuse_penalty_of_any_kind(penalty)
     return _centred_fit(x, np.eye(classes, dtype=x.dtype)[labels % classes], penalty)
 
 
@@ -600,3 +762,61 @@ def labels_not_checked(x, labels, classes, penalty=1.0):
 def penalty_not_checked(x, labels, classes, penalty=1.0):
     """A penalty of zero or below is let through."""
     return _centred_fit(x, _one_hot(x, labels, classes), penalty)
+
+
+@mutant("6.4", replaces="fit_probe")
+def not_a_number_taken(x, labels, classes, penalty=1.0):
+    """The penalty is compared with <= 0, which not a number is not: the weights are NaN."""
+    _refuse_penalty(penalty)
+    return _centred_fit(x, _one_hot(x, labels, classes), penalty)
+
+
+@mutant("6.4", replaces="fit_probe")
+def other_default(x, labels, classes, penalty=0.1):
+    """The default of the penalty is 0.1: without one it is to be 1."""
+    _refuse_penalty_of_any_kind(penalty)
+    return _centred_fit(x, _one_hot(x, labels, classes), penalty)
+
+
+@mutant("6.4", replaces="fit_probe")
+def penalty_everywhere(x, labels, classes, penalty=1.0):
+    """The penalty is added to every entry of xᵀx, and not to its diagonal alone."""
+    _refuse_penalty_of_any_kind(penalty)
+    y = _one_hot(x, labels, classes)
+    centred = x - x.mean(axis=0)
+    gram = centred.T @ centred + x.dtype.type(penalty)
+    weights = np.linalg.lstsq(gram, centred.T @ (y - y.mean(axis=0)), rcond=None)[0]
+    return weights, y.mean(axis=0) - x.mean(axis=0) @ weights
+
+
+@mutant("6.4", replaces="fit_probe")
+def in_float64(x, labels, classes, penalty=1.0):
+    """np.eye makes float64, and weights and bias are float64 whatever x is."""
+    _refuse_penalty_of_any_kind(penalty)
+    return _centred_fit(x.astype(float), _one_hot(x, labels, classes).astype(float), penalty)
+
+
+@mutant("6.4", replaces="fit_probe")
+def penalty_squared(x, labels, classes, penalty=1.0):
+    """The penalty is squared: it is the factor of the squared weights already."""
+    _refuse_penalty_of_any_kind(penalty)
+    return _centred_fit(x, _one_hot(x, labels, classes), penalty**2)
+
+
+@mutant("6.4", replaces="fit_probe")
+def classes_that_have_rows(x, labels, classes, penalty=1.0):
+    """np.unique gives the classes new numbers: one without a row moves those after it."""
+    _refuse_penalty_of_any_kind(penalty)
+    _one_hot(x, labels, classes)
+    numbers = np.unique(labels, return_inverse=True)[1]
+    return _centred_fit(x, np.eye(classes, dtype=x.dtype)[numbers], penalty)
+
+
+@mutant("6.4", replaces="fit_probe")
+def uint64_labels_fail(x, labels, classes, penalty=1.0):
+    """A uint64 and an int are added: to NumPy that is a float64, which can't be an index."""
+    _refuse_penalty_of_any_kind(penalty)
+    _one_hot(x, labels, classes)
+    y = np.zeros((len(x), classes), x.dtype)
+    y.reshape(-1)[np.arange(len(x), dtype=np.int64) * classes + labels] = 1
+    return _centred_fit(x, y, penalty)

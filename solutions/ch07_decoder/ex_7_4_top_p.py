@@ -20,6 +20,9 @@ def top_p(logits: Array, p: float) -> Array:
         logits: (..., V).
         p: in (0, 1]. 1 keeps all.
 
+    Returns:
+        (..., V) logits, minus infinity at the tokens that are out; of equals the lower id stays.
+
     Raises:
         ValueError: p lies outside (0, 1], or a row is as in :func:`greedy`.
     """

@@ -4,13 +4,17 @@ import numpy as np
 
 from groundup.course.implementations import mutant
 from groundup.scratch.activations import softmax
-from groundup.scratch.decoder import _positions
+from groundup.scratch.decoder import Decoder, _positions
 from groundup.scratch.inputs import check_batch
+from groundup.scratch.language import next_token_loss as right_next_token_loss
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.masks import causal_mask, key_mask
 from groundup.scratch.sampling import _keep, _rank, greedy, scale
+from groundup.scratch.sampling import sample as right_sample
+from groundup.scratch.sampling import top_p as right_top_p
 
 IGNORE = -100
+right_step = Decoder.step
 
 
 def _rows(texts, end):
@@ -125,6 +129,62 @@ def swapped(texts, end):
     return targets, ids
 
 
+@mutant("7.1", replaces="story_rows")
+def lists_wanted(texts, end):
+    """[end] + story takes lists alone: a tuple of ids is an error."""
+    _rows([*texts, [end]], end)
+    for text in texts:
+        [end] + text  # noqa: RUF005
+    return _rows(texts, end)
+
+
+@mutant("7.1", replaces="story_rows")
+def ids_of_two_bytes(texts, end):
+    """The arrays are int16, where ids above 32,767 become other numbers."""
+    ids, targets = _rows(texts, end)
+    return ids.astype(np.int16), targets.astype(np.int16)
+
+
+@mutant("7.1", replaces="story_rows")
+def zero_for_end(texts, end):
+    """0 is written into the code where the argument end is asked for."""
+    return _rows(texts, 0)
+
+
+@mutant("7.1", replaces="story_rows")
+def filled_with_zero(texts, end):
+    """The ids are filled up with 0 and not with end."""
+    ids, targets = _rows(texts, end)
+    for i, text in enumerate(texts):
+        ids[i, len(text) + 1 :] = 0
+    return ids, targets
+
+
+@mutant("7.1", replaces="story_rows")
+def first_word_not_learned(texts, end):
+    """The first target is IGNORE: the model never learns how a story begins."""
+    ids, targets = _rows(texts, end)
+    targets[:, 0] = IGNORE
+    return ids, targets
+
+
+@mutant("7.1", replaces="story_rows")
+def end_is_read_too(texts, end):
+    """The ids end with end, and a row is one token longer, with nothing to predict there."""
+    ids, targets = _rows(texts, end)
+    return np.pad(ids, ((0, 0), (0, 1)), constant_values=end), np.pad(
+        targets, ((0, 0), (0, 1)), constant_values=IGNORE
+    )
+
+
+@mutant("7.1", replaces="story_rows")
+def first_story_checked(texts, end):
+    """Only the first story is checked: an empty one after it is taken."""
+    if not texts or not texts[0]:
+        raise ValueError("no story")
+    return empty_stories_taken(texts, end)
+
+
 def _refuse(logits, targets, ignore):
     if logits.shape[:-1] != targets.shape or (targets == ignore).all():
         raise ValueError("targets must fit, and one must count")
@@ -226,6 +286,56 @@ def targets_zeroed_in_place(logits, targets, ignore=IGNORE):
     return float(surprise[kept].mean()), cache
 
 
+@mutant("7.2", replaces="next_token_loss")
+def last_token_for_minus_one(logits, targets, ignore=IGNORE):
+    """What is no token is not refused: NumPy takes -1 for the last one."""
+    if logits.shape[:-1] != targets.shape or (targets == ignore).all():
+        raise ValueError("targets")
+    wrapped = np.where(targets == ignore, ignore, targets % logits.shape[-1])
+    return right_next_token_loss(logits, wrapped, ignore)
+
+
+@mutant("7.2", replaces="next_token_loss")
+def negative_is_ignored(logits, targets, ignore=IGNORE):
+    """Every negative target is ignored: a target of -1 is a mistake that stays hidden."""
+    filled = np.where((targets < 0) | (targets == ignore), IGNORE, targets)
+    return right_next_token_loss(logits, filled)
+
+
+@mutant("7.2", replaces="next_token_loss")
+def targets_of_any_shape(logits, targets, ignore=IGNORE):
+    """The shapes are not compared: targets of one axis are broadcast or reshaped."""
+    if targets.size == logits.size // logits.shape[-1]:
+        targets = targets.reshape(logits.shape[:-1])
+    return right_next_token_loss(logits, targets, ignore)
+
+
+@mutant("7.2", replaces="next_token_loss")
+def logarithm_of_a_softmax(logits, targets, ignore=IGNORE):
+    """It is the logarithm of a softmax: where that is 0 in floats, the loss is infinite."""
+    _, cache = right_next_token_loss(logits, targets, ignore)
+    with np.errstate(all="ignore"):
+        surprise, kept = _surprise(logits, targets, ignore)
+    return float(surprise[kept].mean()), cache
+
+
+@mutant("7.2", replaces="next_token_loss_backward")
+def every_gradient_zeroed_but_one(cache):
+    """Only the last token that counts gets its gradient, as one row is written over another."""
+    counted, kept, shape = cache
+    dlogits = np.zeros(shape, counted[0].dtype)
+    dlogits[tuple(np.argwhere(kept)[-1])] = cross_entropy_backward(counted)[-1]
+    return dlogits
+
+
+@mutant("7.2", replaces="bits_per_byte")
+def negative_size_taken(loss, tokens, size):
+    """Of the sizes that can't be only 0 is refused."""
+    if size == 0:
+        raise ValueError("no bytes")
+    return loss * tokens / (np.log(2) * size)
+
+
 @mutant("7.2", replaces="next_token_loss_backward")
 def gradient_of_all_tokens(cache):
     """The gradient is divided by all tokens, and the loss by those that count."""
@@ -320,39 +430,6 @@ def _along(rng, weights):
     cumulated = weights.cumsum(axis=-1)
     u = rng.random((*weights.shape[:-1], 1)) * cumulated[..., -1:]
     return (cumulated <= u).sum(axis=-1)
-
-
-@mutant("7.2", replaces="next_token_loss")
-def any_target(logits, targets, ignore=IGNORE):
-    """A negative target is not refused: NumPy counts it from the end of the vocabulary."""
-    if targets.shape != logits.shape[:-1] or (targets >= logits.shape[-1]).any():
-        raise ValueError("shapes")
-    kept = targets != ignore
-    if not kept.any():
-        raise ValueError("no target")
-    wrapped = targets[kept] % logits.shape[-1]
-    loss, inner = cross_entropy(logits[kept], wrapped)
-    return loss, (kept, inner)
-
-
-@mutant("7.3", replaces="sample")
-def boundary_taken(rng, logits, temperature=1.0):
-    """The first cumulated probability that reaches u is taken; it has to exceed u."""
-    if temperature == 0:
-        return greedy(logits)
-    cumulated = softmax(scale(logits, temperature)).cumsum(axis=-1)
-    u = rng.random((*logits.shape[:-1], 1)) * cumulated[..., -1:]
-    return (cumulated < u).sum(axis=-1)
-
-
-@mutant("7.3", replaces="sample")
-def any_temperature(rng, logits, temperature=1.0):
-    """A negative temperature is not refused: the unlikeliest token becomes the likeliest."""
-    greedy(logits)
-    if temperature == 0:
-        return greedy(logits)
-    cumulated = softmax((logits - logits.max(-1, keepdims=True)) / temperature).cumsum(axis=-1)
-    return (cumulated <= rng.random((*logits.shape[:-1], 1)) * cumulated[..., -1:]).sum(axis=-1)
 
 
 @mutant("7.3", replaces="sample")
@@ -465,6 +542,80 @@ def axis_kept(rng, logits, temperature=1.0):
     return _along(rng, softmax(scale(logits, temperature)))[..., None]
 
 
+@mutant("7.3", replaces="sample")
+def equal_is_enough(rng, logits, temperature=1.0):
+    """The comparison is < and not <=: a u at the very end of a piece draws the wrong token."""
+    if temperature == 0:
+        return greedy(logits)
+    cumulated = softmax(scale(logits, temperature)).cumsum(axis=-1)
+    u = rng.random((*logits.shape[:-1], 1)) * cumulated[..., -1:]
+    return (cumulated < u).sum(axis=-1)
+
+
+@mutant("7.3", replaces="sample")
+def beyond_the_last_piece(rng, logits, temperature=1.0):
+    """The rounded sum may end below 1, and a u beyond it draws a token that does not exist."""
+    if temperature == 0:
+        return greedy(logits)
+    cumulated = softmax(scale(logits, temperature)).cumsum(axis=-1)
+    return (cumulated <= rng.random((*logits.shape[:-1], 1))).sum(axis=-1)
+
+
+@mutant("7.3", replaces="sample")
+def negative_temperature_taken(rng, logits, temperature=1.0):
+    """A negative temperature is not refused: the unlikeliest tokens are drawn most."""
+    if temperature >= 0 or np.isnan(temperature):
+        return right_sample(rng, logits, temperature)
+    return right_sample(rng, -logits, -temperature)
+
+
+@mutant("7.3", replaces="sample")
+def negative_is_greedy(rng, logits, temperature=1.0):
+    """A negative temperature is taken for 0: the comparison is <= and asks for equality."""
+    return greedy(logits) if temperature <= 0 else right_sample(rng, logits, temperature)
+
+
+@mutant("7.3", replaces="sample")
+def endless_temperature_taken(rng, logits, temperature=1.0):
+    """An infinite temperature is not refused, and every token is as likely as any other."""
+    return right_sample(rng, logits, 1e300 if np.isposinf(temperature) else temperature)
+
+
+@mutant("7.3", replaces="sample")
+def rows_not_checked_at_zero(rng, logits, temperature=1.0):
+    """At temperature 0 it is argmax: a row with NaN, or with nothing in it, gets a token."""
+    return logits.argmax(axis=-1) if temperature == 0 else right_sample(rng, logits, temperature)
+
+
+@mutant("7.3", replaces="sample")
+def rows_of_nan_taken(rng, logits, temperature=1.0):
+    """A row with NaN or infinity is not refused: its probabilities are NaN, and so its token."""
+    if temperature == 0 or not np.isfinite(temperature) or temperature < 0:
+        return right_sample(rng, logits, temperature)
+    clean = np.where(np.isnan(logits) | np.isposinf(logits), 0.0, logits)
+    clean = np.where(np.isneginf(clean).all(axis=-1, keepdims=True), 0.0, clean)
+    return right_sample(rng, clean, temperature)
+
+
+@mutant("7.3", replaces="sample")
+def last_of_equals(rng, logits, temperature=1.0):
+    """At temperature 0 the last of equally likely tokens is taken, and not the first."""
+    if temperature:
+        return right_sample(rng, logits, temperature)
+    greedy(logits)
+    return logits.shape[-1] - 1 - logits[..., ::-1].argmax(axis=-1)
+
+
+@mutant("7.3", replaces="sample")
+def two_axes_wanted(rng, logits, temperature=1.0):
+    """Rows are counted with len(logits): three axes, or one, get a wrong number of u."""
+    if temperature == 0 or logits.ndim == 2:
+        return right_sample(rng, logits, temperature)
+    cumulated = softmax(scale(logits, temperature)).cumsum(axis=-1)
+    u = rng.random(len(logits)).reshape(-1, *[1] * (logits.ndim - 1))
+    return (cumulated <= u * cumulated[..., -1:]).sum(axis=-1)
+
+
 def _nucleus(logits, p, keep):
     """The nucleus with another rule: ``keep(before, probabilities)`` in falling order."""
     if not 0 < p <= 1:
@@ -478,38 +629,6 @@ def _nucleus(logits, p, keep):
     before = np.zeros_like(falling)
     before[..., 1:] = falling.cumsum(axis=-1)[..., :-1]
     return _keep(logits, np.take_along_axis(keep(before, falling), rank, axis=-1))
-
-
-@mutant("7.4", replaces="top_p")
-def kept_at_p(logits, p):
-    """A token is kept also if those before it reach p exactly: one too many."""
-    if not 0 < p <= 1:
-        raise ValueError("p")
-    greedy(logits)
-    if p == 1:
-        return logits.copy()
-    shares = softmax(logits)
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    ranked = np.take_along_axis(shares, order, -1)
-    before = ranked.cumsum(-1) - ranked
-    kept = np.zeros(logits.shape, bool)
-    np.put_along_axis(kept, order, before <= p, -1)
-    return np.where(kept, logits, -np.inf).astype(logits.dtype)
-
-
-@mutant("7.4", replaces="top_p")
-def any_row(logits, p):
-    """A row without a likeliest token is passed on: what is drawn from it means nothing."""
-    if not 0 < p <= 1:
-        raise ValueError("p")
-    if p == 1 or not np.isfinite(logits.max(-1)).all():
-        return logits.copy()
-    shares = softmax(logits)
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    ranked = np.take_along_axis(shares, order, -1)
-    kept = np.zeros(logits.shape, bool)
-    np.put_along_axis(kept, order, ranked.cumsum(-1) - ranked < p, -1)
-    return np.where(kept, logits, -np.inf).astype(logits.dtype)
 
 
 @mutant("7.4", replaces="top_p")
@@ -655,6 +774,47 @@ def no_shift_in_the_nucleus(logits, p):
     return np.where(np.isfinite(total), right, -np.inf).astype(logits.dtype)
 
 
+@mutant("7.4", replaces="top_p")
+def reached_and_one_more(logits, p):
+    """The comparison is <= and not <: where the sum is p exactly, one token too many stays."""
+    return _nucleus(logits, p, lambda before, falling: before <= p)
+
+
+@mutant("7.4", replaces="top_p")
+def rows_not_asked_at_one(logits, p):
+    """At p = 1 the logits come back before the rows are checked: NaN passes through."""
+    return logits if p == 1 else _nucleus(logits, p, lambda b, f: b < p)
+
+
+@mutant("7.4", replaces="top_p")
+def rows_with_nan_taken(logits, p):
+    """The rows are not checked: one with NaN or infinity, or with nothing, is let through."""
+    if not 0 < p <= 1:
+        raise ValueError("p")
+    fine = np.isfinite(logits.max(axis=-1, keepdims=True))
+    kept = _nucleus(np.where(fine, logits, np.zeros_like(logits)), p, lambda b, f: b < p)
+    return np.where(fine, kept, logits)
+
+
+@mutant("7.4", replaces="top_p")
+def not_a_number_taken(logits, p):
+    """p is compared with <= 0 and > 1, and not a number is neither: it is not refused."""
+    return np.full_like(logits, -np.inf) if np.isnan(p) else right_top_p(logits, p)
+
+
+@mutant("7.4", replaces="top_p")
+def two_axes_of_logits(logits, p):
+    """The rows are walked through as logits[i]: more axes, or one, fail."""
+    rows, vocabulary = logits.shape
+    return right_top_p(logits.reshape(rows, vocabulary), p)
+
+
+@mutant("7.4", replaces="top_p")
+def higher_id_of_equals(logits, p):
+    """Of equally likely tokens the one with the higher id stays."""
+    return right_top_p(logits[..., ::-1], p)[..., ::-1]
+
+
 def _store(cache, layer, k, v, start, end=None):
     """Store from ``start`` on and hand out the first ``end``, wrong as these may be."""
     cache.keys[layer, :, :, start : start + k.shape[2]] = k
@@ -720,6 +880,22 @@ def every_layer_moves_on(self, layer, k, v):
     keys, values = _store(self, layer, k, v, self.length)
     self.length += k.shape[2]
     return keys, values
+
+
+@mutant("7.5", replaces="extend")
+def nothing_stored(self, layer, k, v):
+    """The new entries are returned behind the older ones, and are not stored for the next step."""
+    keys = np.concatenate([self.keys[layer, :, :, : self.length], k], axis=2)
+    return keys, np.concatenate([self.values[layer, :, :, : self.length], v], axis=2)
+
+
+@mutant("7.5", replaces="extend")
+def one_token_at_a_time(self, layer, k, v):
+    """One place is written, whatever the number of new tokens: of a prompt one key remains."""
+    self.keys[layer, :, :, self.length] = k[:, :, -1]
+    self.values[layer, :, :, self.length] = v[:, :, -1]
+    end = self.length + k.shape[2]
+    return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
 
 def _refuse_rows(model, ids, cache, mask):
@@ -850,3 +1026,73 @@ def rows_not_checked(self, ids, cache, mask=None):
     if len(ids) != len(cache.mask):
         return np.zeros((*ids.shape, self.config.vocabulary))
     return _read(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def any_cache_taken(self, ids, cache, mask=None):
+    """The cache is not asked what model it is for: keys of another shape or dtype are mixed in."""
+    if cache.config != self.config or cache.keys.dtype != self.params["embedding"].dtype:
+        return np.zeros((*ids.shape, self.config.vocabulary))
+    return _read(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def another_model_taken(self, ids, cache, mask=None):
+    """The dtype of the cache is compared and its config is not: another model's keys are read."""
+    if cache.config != self.config:
+        return np.zeros((*ids.shape, self.config.vocabulary))
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def another_dtype_taken(self, ids, cache, mask=None):
+    """The config of the cache is compared and its dtype is not: float64 keys become float32."""
+    if cache.keys.dtype != self.params["embedding"].dtype:
+        return np.zeros((*ids.shape, self.config.vocabulary))
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def shape_of_the_keys_compared(self, ids, cache, mask=None):
+    """The keys' shape is compared and not the config: another vocabulary is not noticed."""
+    config = self.config
+    shape = (config.layers, len(ids), config.heads, config.max_length, config.width // config.heads)
+    same = cache.keys.shape == shape and cache.keys.dtype == self.params["embedding"].dtype
+    if same and cache.config != config:
+        return np.zeros((*ids.shape, config.vocabulary))
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def room_not_counted(self, ids, cache, mask=None):
+    """Only the new tokens are counted against max_length, and not those in the cache before."""
+    if cache.length + ids.shape[-1] > self.config.max_length >= ids.shape[-1] and ids.ndim == 2:
+        return np.zeros((*ids.shape, self.config.vocabulary))
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def ids_not_checked(self, ids, cache, mask=None):
+    """The ids are not checked: NumPy takes -1 for the last token of the vocabulary."""
+    if np.issubdtype(ids.dtype, np.integer):
+        ids = ids % self.config.vocabulary
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def last_mask_only(self, ids, cache, mask=None):
+    """In a later step older tokens all count as real: their mask is not read again."""
+    _refuse_rows(self, ids, cache, mask)
+    cache.mask[:, : cache.length] = True
+    return _read(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def positions_of_the_first_row(self, ids, cache, mask=None):
+    """The positions are counted in the first row, and all rows get them."""
+    _refuse_rows(self, ids, cache, mask)
+    start, end = cache.length, cache.length + ids.shape[1]
+    seen = cache.mask[:, :end].copy()
+    seen[:, start:] = True if mask is None else mask
+    positions = np.broadcast_to(_positions(seen[:1])[:, start:], ids.shape)
+    return _read(self, ids, cache, mask, positions=positions)

@@ -26,7 +26,8 @@ def confusion(answers: IntArray, predictions: IntArray, classes: int) -> IntArra
         diagonal counts what was right.
 
     Raises:
-        ValueError: there is not one prediction for each answer, or a class lies outside [0, C).
+        ValueError: answers and predictions are not two arrays (N,) of one length, or a class lies
+            outside [0, C).
     """
     if answers.shape != predictions.shape or answers.ndim != 1:
         raise ValueError(

@@ -156,6 +156,8 @@ class KVCache:
     def extend(self, layer: int, k: Array, v: Array) -> tuple[Array, Array]:
         """Store a layer's new keys and values (B, H, T, K) after the ``length`` older ones.
 
+        ``length`` stays: the next layer stores at the same places.
+
         Returns:
             All keys and all values of the layer, (B, H, S, K).
         """
@@ -240,7 +242,7 @@ class Decoder:
 
         Args:
             ids: (B, T) the next tokens of each row.
-            cache: what has been read so far; it grows by T.
+            cache: what has been read so far, and which of it is padding; its length grows by T.
             mask: (B, T), True at real tokens. None: no padding.
 
         Returns:
@@ -248,7 +250,7 @@ class Decoder:
 
         Raises:
             ValueError: the cache is full or was made for another batch, shape or dtype; ids or mask
-                do not fit.
+                do not fit. Nothing is changed then.
         """
         check_batch(ids, mask, self.config.vocabulary, self.config.max_length, cache.length)
         if cache.config != self.config or cache.keys.dtype != self.params["embedding"].dtype:

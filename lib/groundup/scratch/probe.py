@@ -46,7 +46,7 @@ def fit_probe(
 
     Args:
         x: (N, D) vectors.
-        labels: (N,) classes, in [0, C).
+        labels: (N,) classes, in [0, C), of any integer type.
         classes: C.
         penalty: above 0, so that there is one solution however many columns depend on others.
 

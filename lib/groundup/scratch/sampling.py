@@ -56,6 +56,9 @@ def top_p(logits: Array, p: float) -> Array:
         logits: (..., V).
         p: in (0, 1]. 1 keeps all.
 
+    Returns:
+        (..., V) logits, minus infinity at the tokens that are out; of equals the lower id stays.
+
     Raises:
         ValueError: p lies outside (0, 1], or a row is as in :func:`greedy`.
     """
@@ -97,13 +100,13 @@ def scale(logits: Array, temperature: float) -> Array:
 def sample(rng: np.random.Generator, logits: Array, temperature: float = 1.0) -> IntArray:
     """Draw a token for each row, with probability softmax(logits / temperature).
 
-    One number u, uniform in [0, 1), is drawn for each row; the token is the first whose cumulated
-    probability exceeds it.
+    One number u, uniform in [0, 1), is drawn for each row, in the order of the rows; the token is
+    the first whose cumulated probability exceeds it.
 
     Args:
         rng: the generator.
         logits: (..., V); minus infinity is never drawn.
-        temperature: 1 follows the model, below 1 sharpens, 0 is :func:`greedy`.
+        temperature: 1 follows the model, below 1 sharpens, 0 is :func:`greedy`, with no draw.
 
     Returns:
         ids (...).
