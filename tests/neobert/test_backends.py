@@ -250,7 +250,8 @@ def test_an_engine_that_is_not_there_is_named():
 @pytest.mark.skipif(
     importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed"
 )
-def test_an_engine_that_is_not_installed_is_named():
+def test_an_engine_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flash_attn", None)  # as if it were not there
     with pytest.raises(ImportError, match=r"--no-build-isolation .* flash-attn"):
         choose("flash_attention_2", *GPU)
 
