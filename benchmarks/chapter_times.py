@@ -24,11 +24,11 @@ from pathlib import Path
 # As the chapters and the commands set it: before NumPy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from groundup.course import pages
-from groundup.course.doctor.examine import examine
-from groundup.course.doctor.predict import YARDSTICKS, expected, yardsticks
-from groundup.course.doctor.probes import PROBES
-from groundup.course.plan import FULL
+from groundup.apps.tour.plan import FULL
+from groundup.course.chapters import pages
+from groundup.doctor.examine import examine
+from groundup.doctor.predict import YARDSTICKS, expected, yardsticks
+from groundup.doctor.probes import PROBES
 from groundup.lab.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]

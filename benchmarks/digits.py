@@ -33,13 +33,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from digits_ablations import ABLATIONS
+from digits_page import interval
 
-from groundup.course.digits_page import interval
 from groundup.lab.files import read_json, write_json
-from groundup.scratch import digits, language, two_digits
+from groundup.scratch import language
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
+from groundup.scratch.tasks import digits, two_digits
 from groundup.scratch.trainer import Step, TrainConfig, accuracy, train
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groundup.lab.corpus import read_packages
+from groundup.data.corpus import read_packages
+from groundup.neobert.batch_layout import pack
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.layout import pack
-from groundup.neobert.masking import pad_rows
+from groundup.neobert.mlm import pad_rows
 from groundup.neobert.modeling import NeoBERTModel
 
 OURS = "NeoBERT"

@@ -4,7 +4,7 @@
     python benchmarks/modern_block.py --quick
 
 Each variant is a small NeoBERT with one part put back to the form of 2017, or all four. The task is
-masked language modelling on the bytes of documentation text (``groundup.lab.corpus``): a fifth of
+masked language modelling on the bytes of documentation text (``groundup.data.corpus``): a fifth of
 the bytes is hidden, and the model says what they were. All variants are trained for the same number
 of steps on the same rows in the same order, at each of two learning rates; a variant's figure is
 that of the rate with the lower mean over the seeds. The loss is measured on held-out modules, on
@@ -33,12 +33,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from groundup.lab.corpus import Corpus, read_packages
+from groundup.data.corpus import Corpus, read_packages
 from groundup.lab.files import read_json, write_json
-from groundup.lab.loop import LoopConfig, fit
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.masking import IGNORE, mask_tokens
+from groundup.neobert.mlm import IGNORE, mask_tokens
 from groundup.neobert.modeling import NeoBERTForMaskedLM
+from groundup.train.loop import LoopConfig, fit
 
 RESULTS = Path(__file__).parent / "results" / "modern_block.json"
 SEEDS = (0, 1, 2)

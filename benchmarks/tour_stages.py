@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import stages
-from groundup.course.plan import FULL, Contrastive, Plan
-from groundup.course.terminal import console, progress_bar
-from groundup.course.tour import Tour
-from groundup.embed.evaluate import paired_bootstrap
+from groundup.apps.tour import stages
+from groundup.apps.tour.plan import FULL, Contrastive, Plan
+from groundup.apps.tour.tour import Tour
+from groundup.embed.retrieval import paired_bootstrap
+from groundup.lab.console import console, progress_bar
 from groundup.lab.files import write_json
 from groundup.lab.quiet import quiet_libraries
 from groundup.lab.records import Record, new_run_id, runs_directory

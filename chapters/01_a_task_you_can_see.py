@@ -36,7 +36,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from groundup.scratch.digits import OPERATIONS, all_examples, answer
+from groundup.scratch.tasks.digits import OPERATIONS, all_examples, answer
 
 for operation in OPERATIONS:
     print(f"{operation:6} ( 5 3 9 ) = {answer(operation, (5, 3, 9))}")
@@ -53,7 +53,7 @@ assert len(everything) == 5 * 10**3
 # *vocabulary*. Ours has 20. The place of a token in that list, counted from 0, is its *id*.
 
 # %%
-from groundup.scratch.digits import VOCABULARY, tokenize
+from groundup.scratch.tasks.digits import VOCABULARY, tokenize
 
 for start in (0, 10):
     print("token " + "".join(f"{token:>8}" for token in VOCABULARY[start : start + 10]))
@@ -95,7 +95,7 @@ except ValueError as error:
 #     groundup watch 1.1
 #     ```
 #
-# ::: source groundup.scratch.digits:tokenize folded
+# ::: source groundup.scratch.tasks.digits:tokenize folded
 #
 # ## A batch is a rectangle
 #
@@ -117,7 +117,7 @@ except ValueError as error:
 
 # %%
 from groundup.lab.plot import COLOURS, INK, figure, show
-from groundup.scratch.digits import pad
+from groundup.scratch.tasks.digits import pad
 
 texts = ["Max ( 5 3 9 )", "Min ( 8 2 )", "Last ( 7 )"]
 ids, mask = pad([tokenize(text) for text in texts])
@@ -188,7 +188,7 @@ assert is_digit[real[0]].mean() == 0.2 != is_digit.mean()
 #     Write `pad`. The traps: padding on the wrong side, a mask that is turned or ends one token too
 #     soon, padding appended to the caller's own lists. `groundup watch 1.2`
 #
-# ::: source groundup.scratch.digits:pad folded
+# ::: source groundup.scratch.tasks.digits:pad folded
 #
 # ## What to ask
 #
@@ -269,7 +269,7 @@ show(
 # so that the test set stays untouched for the end. The machine never sees the test answers.
 
 # %%
-from groundup.scratch.digits import Examples
+from groundup.scratch.tasks.digits import Examples
 
 
 def look_up(train: Examples, asked: Examples) -> np.ndarray:
@@ -352,7 +352,7 @@ assert np.mean(given[~seen] == test.answers[~seen]) < 0.25
 # has the same chance, however often it occurs.) The library does the same:
 
 # %%
-from groundup.scratch.splits import disjoint_split
+from groundup.scratch.tasks.splits import disjoint_split
 
 questions = np.array([[7], [3], [5], [7], [3], [7], [9], [7]])
 parts = disjoint_split(questions, np.array([5, 6, 1, 7, 2, 0, 3, 4]), (0.5, 0.25, 0.25))
@@ -413,12 +413,12 @@ assert leaky[-1] > 0.9 > 0.25 > fair[-1]
 #
 #     Then run this chapter on your own three functions: `groundup chapter 1 --mine`.
 #
-# ::: source groundup.scratch.splits:disjoint_split folded
+# ::: source groundup.scratch.tasks.splits:disjoint_split folded
 #
 # From here on every question is used once, and the 5,000 are cut into 4,000, 500 and 500. No number
 # is tuned in this chapter, so validation and test serve together as 1,000 *unseen* questions. Later
 # chapters get three such parts, with as many questions of each operation in every one, from
-# [make_splits][groundup.scratch.digits.make_splits].
+# [make_splits][groundup.scratch.tasks.digits.make_splits].
 #
 # ## The second machine: a bag of tokens
 #

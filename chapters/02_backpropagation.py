@@ -21,8 +21,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from groundup.lab.plot import COLOURS, INK, figure, show
-from groundup.scratch.digits import make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.tasks.digits import make_splits
 from groundup.scratch.types import Array, Cache, IntArray, Params
 
 splits = make_splits(np.random.default_rng(0))
@@ -922,7 +922,7 @@ assert error < 1e-14
 # digit more does not fit at all:
 
 # %%
-from groundup.scratch.digits import tokenize
+from groundup.scratch.tasks.digits import tokenize
 
 longer = np.array([tokenize("Max ( 5 3 9 4 )")])
 try:

@@ -481,8 +481,8 @@ print(f"parameters: {sum(p.size for p in (wqkv, bqkv, wo, bo)):,}, for any numbe
 #   nearly as they were drawn. This is the run to compare the others with.
 
 # %%
-from groundup.scratch.digits import OPERATIONS, make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.tasks.digits import OPERATIONS, make_splits
 from groundup.scratch.trainer import TrainConfig, accuracy, train
 
 STEPS = 300

@@ -199,10 +199,10 @@ show(
 
 # %%
 from groundup.scratch.attention import multi_head_attention
-from groundup.scratch.digits import OPERATIONS, all_examples, make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.feedforward import feed_forward
 from groundup.scratch.normalization import layer_norm
+from groundup.scratch.tasks.digits import OPERATIONS, all_examples, make_splits
 from groundup.scratch.trainer import TrainConfig, accuracy, train
 
 began = time.perf_counter()

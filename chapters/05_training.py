@@ -336,9 +336,9 @@ assert abs(squared) < 1e-3 < 0.99 < abs(cross_entropy_backward(cache)[0, 1])
 # later; that it computes the same comes first.
 
 # %%
-from groundup.scratch.digits import OPERATIONS, Examples, make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
+from groundup.scratch.tasks.digits import OPERATIONS, Examples, make_splits
 from groundup.scratch.trainer import accuracy, batches, loss_and_gradients, predict
 
 B, DIGITS = 64, EncoderConfig()

@@ -26,10 +26,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from groundup.lab.plot import COLOURS, INK, figure, show
-from groundup.scratch.digits import OPERATIONS, TOKEN_IDS, Examples, make_splits, tokenize
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.optim import warmup_cosine
+from groundup.scratch.tasks.digits import OPERATIONS, TOKEN_IDS, Examples, make_splits, tokenize
 from groundup.scratch.trainer import accuracy, batches, predict
 
 splits = make_splits(np.random.default_rng(0))
@@ -587,8 +587,8 @@ assert np.allclose(bias, [0.75, 0.25])
 # asked about rows that they were not fitted to.
 
 # %%
-from groundup.scratch.digits import all_examples
 from groundup.scratch.probe import Probe, probe
+from groundup.scratch.tasks.digits import all_examples
 
 everything = all_examples()
 

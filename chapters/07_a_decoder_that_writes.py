@@ -113,7 +113,7 @@ assert change[:4].max() == 0 < change[4]
 #     Write `story_rows`. A shift by one is easy to do twice, or not at all; both train without any
 #     error. Check it with `groundup watch 7.1`.
 #
-# ::: source groundup.scratch.stories:story_rows folded
+# ::: source groundup.scratch.tasks.stories:story_rows folded
 #
 # ## Loss is surprise
 #
@@ -182,7 +182,7 @@ assert np.allclose(
 # That is its *entropy*: no model can need fewer bits on average, so we know the floor.
 
 # %%
-from groundup.scratch.stories import (
+from groundup.scratch.tasks.stories import (
     END,
     consistent,
     mistakes,
@@ -637,7 +637,7 @@ for length in (24, 96, 384):
 # Only the answer is a target; the question is ignored by the loss.
 
 # %%
-from groundup.scratch import two_digits
+from groundup.scratch.tasks import two_digits
 
 splits = two_digits.make_splits(np.random.default_rng(0))
 example = splits.train.take(np.array([0])).rows()

@@ -245,7 +245,7 @@ assert (w.grad.item(), b.grad.item()) == (2, 1)
 # ## The same weights
 #
 # Now a whole model. A *module* in torch is an object that holds parameters and has a `forward`.
-# [TorchEncoder][groundup.neobert.parity.TorchEncoder] is the digit encoder put together from torch's
+# [TorchEncoder][groundup.parity.numpy_torch.TorchEncoder] is the digit encoder put together from torch's
 # own modules, written by people who never saw our code. If both compute the same from the same
 # weights, then two independent programs agree.
 #
@@ -259,18 +259,18 @@ assert (w.grad.item(), b.grad.item()) == (2, 1)
 #     Write `to_torch`: every parameter under its new name, in torch's order. The traps: a table that
 #     is no map, a square matrix that fits both ways. `groundup watch 8.1` checks each time you save.
 #
-# ::: source groundup.neobert.parity:to_torch folded
+# ::: source groundup.parity.numpy_torch:to_torch folded
 #
-# ::: source groundup.neobert.parity:TorchEncoder folded
+# ::: source groundup.parity.numpy_torch:TorchEncoder folded
 #
-# [encoder_parity][groundup.neobert.parity.encoder_parity] gives both the same batch in float64. It
+# [encoder_parity][groundup.parity.numpy_torch.encoder_parity] gives both the same batch in float64. It
 # compares the logits, the loss and the gradient of every parameter: ours by the rules of Part I,
 # torch's by the tape. The measure is the length of the difference over the length of the values.
 
 # %%
-from groundup.neobert.parity import LIMIT, TorchEncoder, encoder_parity, to_torch
-from groundup.scratch.digits import make_splits
+from groundup.parity.numpy_torch import LIMIT, TorchEncoder, encoder_parity, to_torch
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.tasks.digits import make_splits
 from groundup.scratch.trainer import batches, loss_and_gradients
 
 splits = make_splits(np.random.default_rng(0))

@@ -528,7 +528,7 @@ for size in (16, 32, 64, 256):
 # filled up with *padding*, and every layer computes vectors for tokens that are not there.
 
 # %%
-from groundup.neobert.layout import pack, pad_tokens, unpad
+from groundup.neobert.batch_layout import pack, pad_tokens, unpad
 
 lengths = np.clip(rng.lognormal(4, 0.7, size=24), 8, 512).astype(int).tolist()
 real, rectangle = sum(lengths), len(lengths) * max(lengths)
@@ -573,7 +573,7 @@ print(f"{tuple(batch.shape)} → {tuple(row.shape)} → the same batch again")
 #     positions that run on, the wrong integer type, and padding that does not stand on the right.
 #     `groundup watch 10.4`.
 #
-# ::: source groundup.neobert.layout:unpad folded
+# ::: source groundup.neobert.batch_layout:unpad folded
 #
 # In a pack, a text may look at itself alone. As a mask this is *block-diagonal*: squares of True along the
 # diagonal, as in the second picture of the tiles above. Nobody builds that mask. A kernel with

@@ -24,10 +24,10 @@ import transformers
 from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
-from groundup.lab.corpus import read_packages
-from groundup.lab.loop import LoopConfig, fit
+from groundup.data.corpus import read_packages
+from groundup.data.tokenizer import train_tokenizer
 from groundup.lab.plot import COLOURS, figure, show
-from groundup.neobert import fused
+from groundup.neobert import cpu_kernels
 from groundup.neobert.attention import attention, split_qkv
 from groundup.neobert.auto import register
 from groundup.neobert.block import NeoBERTLayer, rotation
@@ -37,7 +37,7 @@ from groundup.neobert.classification import (
 )
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.count import count_parameters
-from groundup.neobert.masking import (
+from groundup.neobert.mlm import (
     MaskedText,
     log_frequencies,
     masked_loss,
@@ -45,9 +45,9 @@ from groundup.neobert.masking import (
     unigram_loss,
 )
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
-from groundup.neobert.parity import LIMIT, layer_parity
 from groundup.neobert.rope import rotate_pairs
-from groundup.neobert.tokenizer import train_tokenizer
+from groundup.parity.numpy_torch import LIMIT, layer_parity
+from groundup.train.loop import LoopConfig, fit
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -251,7 +251,7 @@ assert difference < 1e-5
 #
 # ## The same layer, in NumPy
 #
-# The library holds this layer once more, in NumPy, with every backward pass written by hand: [modern_block][groundup.scratch.modern.modern_block] and [modern_block_backward][groundup.scratch.modern.modern_block_backward]. If both are right, they are equal. [layer_parity][groundup.neobert.parity.layer_parity] gives both the same random weights and the same padded batch in float64. It compares the output and the gradient of every tensor, by the norm of the difference divided by the norm of the values. The limit is $10^{-10}$: far above what rounding leaves, and far below what a wrong formula would.
+# The library holds this layer once more, in NumPy, with every backward pass written by hand: [modern_block][groundup.scratch.modern.modern_block] and [modern_block_backward][groundup.scratch.modern.modern_block_backward]. If both are right, they are equal. [layer_parity][groundup.parity.numpy_torch.layer_parity] gives both the same random weights and the same padded batch in float64. It compares the output and the gradient of every tensor, by the norm of the difference divided by the norm of the values. The limit is $10^{-10}$: far above what rounding leaves, and far below what a wrong formula would.
 #
 # ::: source groundup.scratch.modern:modern_block folded
 
@@ -673,7 +673,7 @@ with torch.no_grad():
         if parameter.dim() == 2:
             parameter.normal_(0, parameter.shape[1] ** -0.5)
     here, _ = exact(x, (cos, sin))
-with torch.no_grad(), mock.patch.multiple(fused, PLAIN=True, split_qkv=split_in_thirds):
+with torch.no_grad(), mock.patch.multiple(cpu_kernels, PLAIN=True, split_qkv=split_in_thirds):
     wrong = exact(x, (cos, sin))[0]  # inside this block the layer cuts in thirds
 for name, output in (("head by head", here), ("in thirds", wrong)):
     print(
@@ -687,7 +687,7 @@ assert relative(wrong - x, here - x) > 0.1
 # %% [markdown]
 # Shape, mean and deviation look as they should. Only the comparison with the right answer gives the fault away, and a person who loads a model for the first time does not have that.
 #
-# What does it do to a trained model? Train one, small enough for a page. The text is the documentation of Python's standard library on your own disk. Its tokens are single letters here, or rather bytes, so that a few seconds of training teach something. [fit][groundup.lab.loop.fit] is the library's training loop.
+# What does it do to a trained model? Train one, small enough for a page. The text is the documentation of Python's standard library on your own disk. Its tokens are single letters here, or rather bytes, so that a few seconds of training teach something. [fit][groundup.train.loop.fit] is the library's training loop.
 #
 # The model is measured on modules it has not seen, by its *loss*: the mean surprise $-\ln p$ at the hidden letters, in nats. Zero is certainty. A useful mark beside it is the *unigram loss*, the surprise of somebody who ignores the text and only knows how often each letter occurs. A model below that mark uses the context.
 
@@ -727,7 +727,7 @@ reader.save_pretrained(folder / "reader")
 # %%
 reader = NeoBERTForMaskedLM.from_pretrained(folder / "reader").eval()
 right, hidden_letters = masked_loss(reader, test_text, 24)
-with mock.patch.multiple(fused, PLAIN=True, split_qkv=split_in_thirds):
+with mock.patch.multiple(cpu_kernels, PLAIN=True, split_qkv=split_in_thirds):
     wrong_loss, _ = masked_loss(reader, test_text, 24)
 unigram = unigram_loss(log_frequencies(train_rows, len(letters)), hidden_letters)
 print(f"loss head by head  {right:.2f} nats")
@@ -758,7 +758,7 @@ show(
 batch = test_text.batch(3)
 with torch.no_grad():
     best = {"head by head": reader(batch["input_ids"], batch["attention_mask"]).logits.argmax(-1)}
-    with mock.patch.multiple(fused, PLAIN=True, split_qkv=split_in_thirds):
+    with mock.patch.multiple(cpu_kernels, PLAIN=True, split_qkv=split_in_thirds):
         best["in thirds"] = reader(batch["input_ids"], batch["attention_mask"]).logits.argmax(-1)
 
 
@@ -798,7 +798,7 @@ for name, guess in best.items():
 D, H, K = config.hidden_size, config.num_attention_heads, config.head_dim
 head_by_head = exact.qkv.weight.detach().clone()  # (H·3·K, D)
 in_thirds = head_by_head.view(H, 3, K, D).transpose(0, 1).reshape(3 * H * K, D)  # (3·H·K, D)
-with torch.no_grad(), mock.patch.multiple(fused, PLAIN=True, split_qkv=split_in_thirds):
+with torch.no_grad(), mock.patch.multiple(cpu_kernels, PLAIN=True, split_qkv=split_in_thirds):
     exact.qkv.weight.copy_(in_thirds)
     print(
         f"rows moved, then cut in thirds: relative error {relative(exact(x, (cos, sin))[0], here):.1e}"

@@ -307,11 +307,11 @@ for side, mask in (("right", [[1, 1, 0, 0]]), ("left", [[0, 0, 1, 1]])):
 # %%
 from transformers import LlamaConfig, LlamaModel
 
+from groundup.data.corpus import read_packages
+from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.contrast import Contrast, ContrastConfig
 from groundup.embed.encoder import SentenceEncoder, inverse_document_frequency
-from groundup.lab.corpus import read_packages
-from groundup.neobert.tokenizer import train_tokenizer
 
 splits = read_packages(("stdlib",)).split()  # modules are assigned to one split each
 tokenizer = train_tokenizer(splits.train.text(), vocab_size=4096)
@@ -436,7 +436,7 @@ assert errors["gather, other rows detached"] > 0.05
 # Two consequences follow. The processes must hold equally many rows: the objective refuses a batch
 # that cannot be shared evenly. And *accumulation*, which sums the gradients of small batches, is not
 # the same as a large batch here, because rows of different small batches never meet.
-# [fit][groundup.lab.loop.fit] refuses it by name.
+# [fit][groundup.train.loop.fit] refuses it by name.
 #
 # ## The experiment
 #
@@ -451,10 +451,10 @@ assert errors["gather, other rows detached"] > 0.05
 # %%
 from dataclasses import replace
 
-from groundup.embed.evaluate import RetrievalTask, bm25, evaluate, score_matrix
-from groundup.lab.loop import LoopConfig, fit
+from groundup.embed.retrieval import RetrievalTask, bm25, evaluate, score_matrix
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.modeling import NeoBERTModel
+from groundup.train.loop import LoopConfig, fit
 
 pairs = splits.train.strong_pairs()
 task = RetrievalTask.from_pairs(splits.test.strong_pairs())

@@ -1,3 +1,3 @@
 """Makes ``pytest exercises/…`` check the exercises; the code is in groundup.course."""
 
-from groundup.course.pytest_plugin import *  # noqa: F403
+from groundup.course.exercises.pytest_plugin import *  # noqa: F403

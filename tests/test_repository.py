@@ -29,7 +29,7 @@ def ignored(path: str) -> bool:
         ("assets/model.safetensors", True),
         ("runs/tour-1/run.json", True),
         ("exercises/progress.json", True),
-        ("lib/groundup/course/progress.py", False),
+        ("lib/groundup/course/exercises/progress.py", False),
         ("site/index.html", True),
         (".venv/bin/python", True),
         (".venv-newest/bin/python", True),

@@ -1,4 +1,4 @@
-# Stub 95f4306b5616: yours to edit. It is never written over unasked.
+# Stub 67474019501a: yours to edit. It is never written over unasked.
 """Exercise 1.2, Padding and mask.
 
 Write the body of ``pad``, then run
@@ -7,7 +7,7 @@ Write the body of ``pad``, then run
 
 import numpy as np
 
-from groundup.scratch.digits import PAD
+from groundup.scratch.tasks.digits import PAD
 from groundup.scratch.types import BoolArray, IntArray
 
 

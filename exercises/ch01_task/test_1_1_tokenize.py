@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
-from groundup.scratch.digits import TOKEN_IDS, VOCABULARY
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
+from groundup.scratch.tasks.digits import TOKEN_IDS, VOCABULARY
 
 EXAMPLE = "Max ( 5 3 9 )"
 IDS = [5, 7, 15, 13, 19, 8, 1]  # by hand, from the table of the chapter

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 GRADIENTS = ("dq", "dk", "dv")
 # One query, two keys of width 4: √K is 2, the scaled scores are ln 3 and 0, the weights 3/4 and

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 BOOLEAN = np.zeros(0, dtype=bool)
 REAL = np.array([[True, True, True], [True, False, False]])

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Two tokens of width 2, two heads of width 1, so that √K is 1. Keys are x itself.
 PAPER = {

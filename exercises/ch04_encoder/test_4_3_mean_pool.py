@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Two examples of three tokens; the second has one token of padding.
 X = np.array([[[1.0, 2.0], [3.0, 0.0], [5.0, 7.0]], [[2.0, 4.0], [6.0, 0.0], [13.0, 50.0]]])

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 X = np.array([[1.0, -2.0, 3.0], [4.0, 0.5, -6.0]])
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Two rows, three classes; the exponentials are whole numbers.
 LOGITS = np.log([[1.0, 3.0, 4.0], [2.0, 2.0, 4.0]])

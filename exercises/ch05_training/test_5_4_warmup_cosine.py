@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Three steps of rise, then eight of fall: every number can be worked out on paper.
 PAPER = {"total": 11, "warmup": 3, "peak": 0.4}

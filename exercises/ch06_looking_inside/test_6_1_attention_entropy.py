@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 HALVES = np.array([[0.5, 0.5, 0.0, 0.0]])
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
-from groundup.scratch.digits import Examples, all_examples
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 from groundup.scratch.encoder import Encoder, EncoderConfig, init_params
+from groundup.scratch.tasks.digits import Examples, all_examples
 
 # Row r, column c holds 10 (r + 1) + c + 1: the first digit is the row, the second the column.
 WO = np.add.outer(10.0 * np.arange(1, 7), np.arange(1.0, 7))

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 ANSWERS, PREDICTIONS = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
 

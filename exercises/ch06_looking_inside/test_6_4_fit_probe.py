@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Two vectors of one number; everything can be worked out on paper.
 X, LABELS = np.array([[0.0], [2.0]]), np.array([0, 1])

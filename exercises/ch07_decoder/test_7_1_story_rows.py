@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 WHOLE = np.zeros(0, dtype=int)
 END, IGNORE = 0, -100

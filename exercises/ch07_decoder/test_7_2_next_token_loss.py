@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 SKIP = -100
 # One row of three tokens, vocabulary of two; the exponentials are whole numbers.

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Probabilities 1/8, 1/8, 6/8: the pieces of the ruler end at 0.125, 0.25 and 1.
 LOGITS = np.log([[1.0, 1.0, 6.0]])

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Probabilities 1/8, 4/8, 1/16, 5/16; from the likeliest on their sums are 8, 13, 15, 16 over 16.
 LOGITS = np.log([[2.0, 8.0, 1.0, 5.0]])

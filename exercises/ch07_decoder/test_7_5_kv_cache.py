@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
 
 SMALL = DecoderConfig(vocabulary=7, width=4, heads=2, layers=2, hidden=4, max_length=6)

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # The squares 1, 49, 25 and 25 have the mean 25, so the root mean square is 5.
 PAPER = torch.tensor([[1.0, 7.0, 5.0, 5.0]], dtype=torch.float64)

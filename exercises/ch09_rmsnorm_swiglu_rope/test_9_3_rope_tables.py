@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 
 def at(*positions: float) -> Tensor:

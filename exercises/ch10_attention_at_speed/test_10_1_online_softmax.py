@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 STATE = ("top", "total", "out")
 # One row with four scores. Their exponentials are 1, 4, 8 and 2, and sum to 15.

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # One query and four keys of width 4: √K is 2, and the scaled scores are ln 1, ln 4, ln 8 and ln 2.
 Q = np.array([[2.0, 0.0, 0.0, 0.0]])

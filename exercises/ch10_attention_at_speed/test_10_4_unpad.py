@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Three tokens and two, in rows of three.
 MASK = torch.tensor([[True, True, True], [True, True, False]])

@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
+from groundup.neobert.batch_layout import pack
 from groundup.neobert.block import NeoBERTLayer
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.layout import pack
 
 Array = NDArray[np.float64]
 PARTS = ("the stream", "the weights")

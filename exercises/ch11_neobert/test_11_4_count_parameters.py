@@ -3,8 +3,8 @@
 from math import prod
 from typing import Any
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 from groundup.neobert.configuration import NeoBERTConfig
 
 KEYS = (

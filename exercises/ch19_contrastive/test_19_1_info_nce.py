@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Directions whose cosines are 1, 0.6 and 0.8: the triangle with the sides 3, 4 and 5.
 QUERIES = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)

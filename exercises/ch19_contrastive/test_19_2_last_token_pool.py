@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from groundup.course import expect
-from groundup.course.checks import Layer, check
+from groundup.course.exercises import expect
+from groundup.course.exercises.checks import Layer, check
 
 # Four tokens whose vectors are (1, 40), (2, 30), (3, 20), (4, 10).
 FOUR = torch.tensor([[[1.0, 40.0], [2.0, 30.0], [3.0, 20.0], [4.0, 10.0]]], dtype=torch.float64)

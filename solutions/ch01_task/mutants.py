@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from groundup.course.implementations import mutant
-from groundup.scratch.digits import EOS, PAD, TOKEN_IDS, VOCABULARY
+from groundup.course.exercises.implementations import mutant
+from groundup.scratch.tasks.digits import EOS, PAD, TOKEN_IDS, VOCABULARY
 
 
 def _words(text):

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from groundup.course.implementations import variant
-from groundup.scratch.digits import EOS, PAD, TOKEN_IDS
+from groundup.course.exercises.implementations import variant
+from groundup.scratch.tasks.digits import EOS, PAD, TOKEN_IDS
 
 
 @variant("1.1", replaces="tokenize")

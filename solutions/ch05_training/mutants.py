@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from groundup.course.implementations import mutant
+from groundup.course.exercises.implementations import mutant
 from groundup.scratch.activations import softmax
 from groundup.scratch.optim import _require_gradients, adam
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from groundup.course.implementations import mutant
+from groundup.course.exercises.implementations import mutant
 from groundup.scratch.analysis import attention_entropy, without_head
-from groundup.scratch.digits import OPERATIONS
 from groundup.scratch.encoder import Encoder
+from groundup.scratch.tasks.digits import OPERATIONS
 from groundup.scratch.trainer import accuracy
 
 

@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 
-from groundup.course.implementations import variant
+from groundup.course.exercises.implementations import variant
 from groundup.scratch.analysis import attention_entropy as right_attention_entropy
 from groundup.scratch.analysis import without_head
-from groundup.scratch.digits import OPERATIONS
 from groundup.scratch.encoder import Encoder
+from groundup.scratch.tasks.digits import OPERATIONS
 
 
 @variant("6.1", replaces="attention_entropy")

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from groundup.course.implementations import mutant
-from groundup.neobert.parity import torch_name
+from groundup.course.exercises.implementations import mutant
+from groundup.parity.numpy_torch import torch_name
 
 
 def _tensor(array):

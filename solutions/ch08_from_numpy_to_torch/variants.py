@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from groundup.course.implementations import variant
-from groundup.neobert.parity import torch_name
+from groundup.course.exercises.implementations import variant
+from groundup.parity.numpy_torch import torch_name
 
 
 @variant("8.1", replaces="to_torch")

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from groundup.course.implementations import mutant
-from groundup.neobert.layout import Packed
+from groundup.course.exercises.implementations import mutant
+from groundup.neobert.batch_layout import Packed
 from groundup.scratch.flash import Traffic, finish_rows, merge_block, tiles, visible
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from groundup.course import clone
-from groundup.course.exercises import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue, select
 from groundup.course.learn.standing import one
 from groundup.course.mine.selection import choose
 from groundup.course.naming import chapter_number, find

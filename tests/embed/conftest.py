@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerBase
 
+from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.encoder import SentenceEncoder
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.modeling import NeoBERTModel
-from groundup.neobert.tokenizer import train_tokenizer
 
 _WORDS = [
     *("open", "read", "write", "close", "file", "path", "socket", "queue"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from groundup.embed.batches import PairBatches
 from groundup.embed.contrast import Contrast, ContrastConfig
 from groundup.lab.errors import UserError
-from groundup.lab.loop import LoopConfig
+from groundup.train.loop import LoopConfig
 
 
 def plain(text: str) -> str:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertModel
 
+from groundup.data.pairs import cloze
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.contrast import (
     Contrast,
@@ -22,10 +23,9 @@ from groundup.embed.contrast import (
     train,
 )
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.pairs import cloze
 from groundup.lab.errors import UserError, WorkError
 from groundup.lab.files import write_json
-from groundup.lab.loop import LoopConfig, fit
+from groundup.train.loop import LoopConfig, fit
 
 
 @pytest.fixture

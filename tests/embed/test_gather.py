@@ -13,8 +13,8 @@ from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather, offset
 from groundup.lab.errors import WorkError
 from groundup.lab.files import write_json
-from groundup.lab.launch import torchrun
-from groundup.lab.loop import LoopConfig
+from groundup.train.launch import torchrun
+from groundup.train.loop import LoopConfig
 
 
 def test_one_process_gathers_itself():

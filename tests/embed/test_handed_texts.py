@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.contrast import Contrast, ContrastConfig
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.evaluate import RetrievalTask
-from groundup.lab.loop import LoopConfig
-from groundup.neobert.evaluator import Evaluator
-from groundup.neobert.masking import tokenize_rows
+from groundup.embed.retrieval import RetrievalTask
+from groundup.neobert.generation import write
+from groundup.neobert.mlm import tokenize_rows
 from groundup.neobert.modeling import NeoBERTForMaskedLM
-from groundup.neobert.tokenizer import train_tokenizer
-from groundup.neobert.writing import write
+from groundup.neobert.perplexity import Evaluator
+from groundup.train.loop import LoopConfig
 
 Take = Callable[[SentenceEncoder, list[Any]], object]
 

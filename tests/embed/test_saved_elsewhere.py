@@ -14,7 +14,7 @@ from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2Model
 
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.evaluate import RetrievalTask, evaluate
+from groundup.embed.retrieval import RetrievalTask, evaluate
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json, write_json
 from groundup.neobert.decoder import NeoDecoderModel

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from groundup.data.entries import Entry
+from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.search import Index
-from groundup.lab.entries import Entry
 from groundup.lab.errors import UserError
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.modeling import NeoBERTModel
-from groundup.neobert.tokenizer import train_tokenizer
 
 ENTRIES = [
     Entry("os.path.join", "os.path", "Join two or more path components.", "Insert a slash."),

@@ -7,17 +7,17 @@ from functools import cache
 import pytest
 
 from groundup.course import clone
-from groundup.course.checks import Layer
-from groundup.course.exercises import Exercise, catalogue
-from groundup.course.expect import CLAIM
-from groundup.course.generate import solution_text
-from groundup.course.generated import generated
-from groundup.course.implementations import load, mutants, mutated, variants
-from groundup.course.judge import judge
-from groundup.course.kills import survives
-from groundup.course.match import keep_mutants
-from groundup.course.results import Result, section
-from groundup.course.run import Outcome, Verdict, load_checks
+from groundup.course.authoring.stubs import solution_text
+from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.exercises.checks import Layer
+from groundup.course.exercises.derived_mutants import generated
+from groundup.course.exercises.expect import CLAIM
+from groundup.course.exercises.implementations import load, mutants, mutated, variants
+from groundup.course.exercises.judge import judge
+from groundup.course.exercises.kills import survives
+from groundup.course.exercises.match import keep_mutants
+from groundup.course.exercises.results import Result, section
+from groundup.course.exercises.run import Outcome, Verdict, load_checks
 
 ROOT = clone.root()
 EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}

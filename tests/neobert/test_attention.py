@@ -11,7 +11,7 @@ from torch import Tensor
 from groundup.neobert import backends
 from groundup.neobert.attention import attention
 from groundup.neobert.backends import eager
-from groundup.neobert.layout import from_cu_seqlens, pack
+from groundup.neobert.batch_layout import from_cu_seqlens, pack
 
 exact = {"rtol": 1e-12, "atol": 1e-12}
 

@@ -17,8 +17,8 @@ from transformers.utils import logging
 from groundup.neobert import backends, classification
 from groundup.neobert.attention import attention, split_qkv
 from groundup.neobert.backends import ENGINES, choose
+from groundup.neobert.batch_layout import pack
 from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.layout import pack
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 
 SHAPE = {

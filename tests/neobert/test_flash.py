@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.neobert import flash_triton
+from groundup.neobert.batch_layout import pack
 from groundup.neobert.flash import flash_attention
 from groundup.neobert.flash_triton import flash_forward, plan
-from groundup.neobert.layout import pack
 from groundup.scratch.flash import tiled_attention, tiled_attention_backward
 
 fast = settings(max_examples=40, deadline=None)

@@ -93,8 +93,8 @@ def test_the_oracle_sees_a_cut_in_thirds(monkeypatch):
     net = model(dtype=torch.float64)
     ids, mask = padded_batch()
     expected = published_forward(net.state_dict(), ids, mask, 3, net.config.norm_eps)
-    monkeypatch.setattr("groundup.neobert.fused.PLAIN", True)
-    monkeypatch.setattr("groundup.neobert.fused.split_qkv", thirds)
+    monkeypatch.setattr("groundup.neobert.cpu_kernels.PLAIN", True)
+    monkeypatch.setattr("groundup.neobert.cpu_kernels.split_qkv", thirds)
     assert (net(ids, mask).logits - expected).abs().max() > 0.1
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from groundup.neobert import fused, norm
+from groundup.neobert import cpu_kernels, norm
 from groundup.neobert.norm import RMSNorm, rms_norm, rms_norm_backward
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -118,7 +118,7 @@ def test_where_the_plain_functions_run(
     assert counted == []
     RMSNorm(4, 1e-5).bfloat16()(torch.ones(2, 4, dtype=torch.bfloat16))
     assert counted == [torch.bfloat16]
-    monkeypatch.setattr(fused, "PLAIN", True)
+    monkeypatch.setattr(cpu_kernels, "PLAIN", True)
     module(torch.ones(2, 4))
     assert counted == [torch.bfloat16, torch.float32]
 

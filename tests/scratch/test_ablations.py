@@ -8,10 +8,10 @@ import pytest
 
 from groundup.scratch import attention
 from groundup.scratch.activations import softmax
-from groundup.scratch.digits import make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.loss import cross_entropy
+from groundup.scratch.tasks.digits import make_splits
 from groundup.scratch.trainer import loss_and_gradients
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "digits_ablations.py"

@@ -18,8 +18,8 @@ from groundup.scratch.analysis import (
     without_head,
 )
 from groundup.scratch.attention import attention, merge_heads, multi_head_attention, split_heads
-from groundup.scratch.digits import OPERATIONS, Examples, all_examples
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.tasks.digits import OPERATIONS, Examples, all_examples
 from groundup.scratch.trainer import accuracy
 
 

@@ -12,7 +12,6 @@ import pytest
 from groundup.scratch.attention import attention, attention_backward, multi_head_attention
 from groundup.scratch.blocks import post_norm_block, pre_norm_block
 from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
-from groundup.scratch.digits import pad, parse, tokenize
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.feedforward import feed_forward, swiglu
@@ -27,6 +26,7 @@ from groundup.scratch.optim import SGD, Adam, AdamW, adam, clip_by_norm, step_de
 from groundup.scratch.pooling import first_token_pool, mean_pool
 from groundup.scratch.positions import rope, sinusoidal_positions
 from groundup.scratch.sampling import greedy, sample, sampler, scale, top_k, top_p
+from groundup.scratch.tasks.digits import pad, parse, tokenize
 from groundup.scratch.trainer import TrainConfig
 
 RNG = np.random.default_rng(0)

@@ -18,12 +18,12 @@ from groundup.scratch.checkpoint import (
     save,
 )
 from groundup.scratch.decoder import Decoder, DecoderConfig
-from groundup.scratch.digits import OPERATIONS, make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.language import Rows
 from groundup.scratch.optim import AdamW
+from groundup.scratch.tasks.digits import OPERATIONS, make_splits
 from groundup.scratch.trainer import (
     EarlyStopping,
     TrainConfig,

@@ -68,29 +68,30 @@ def _chapter(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from groundup.course import clone, generate
+    from groundup.course import clone
+    from groundup.course.authoring import stubs
 
-    written = generate.build(clone.root(), check=options.check, force=options.force)
+    written = stubs.build(clone.root(), check=options.check, force=options.force)
     for path in written:
         print(path)
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
-    from groundup.course import kills
+    from groundup.course.exercises import kills
 
     return kills.report(options.selection, options.json)
 
 
 def _docs_build(options: argparse.Namespace) -> int:
-    from groundup.course import site
+    from groundup.course.chapters import site
 
     site.build(strict=options.strict, target=options.target)
     return 0
 
 
 def _docs_serve(options: argparse.Namespace) -> int:
-    from groundup.course import site
+    from groundup.course.chapters import site
 
     site.serve(options.port, options.target)
     return 0

@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> int:
         raise UserError("--two-digit has no fast twin and no --step-by-step: leave both out")
     if options.mine is not None:
         return _train_mine(options)
-    from groundup.course import show_digits
+    from groundup.apps.digits import show_digits
 
     given = {name: getattr(options, name) for name in _RECIPE}
     if options.two_digit:
@@ -111,19 +111,19 @@ def _train_mine(options: argparse.Namespace) -> int:
             recipe += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     recipe += ["--two-digit"] if options.two_digit else []
     output = [] if options.output is None else ["--output", options.output]
-    again = reference.of_command("groundup.course.show_digits", recipe)
+    again = reference.of_command("groundup.apps.digits.show_digits", recipe)
     return supervise.run(mine.itself(options, *recipe, *output), options.mine, again)
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from groundup.course.ask_digits import ask
+    from groundup.apps.digits.ask_digits import ask
 
     question = " ".join(options.question) if options.question else None
     return ask(question, options.checkpoint)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from groundup.course import digit_report
+    from groundup.apps.digits import digit_report
 
     digit_report.report(options.checkpoint)
     return 0

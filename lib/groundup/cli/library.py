@@ -66,28 +66,28 @@ def _tour(options: argparse.Namespace) -> int:
             mine.itself(options, "tour", *flags, "--seed", options.seed), options.mine
         )
     began = time.perf_counter()
-    from groundup.course.plan import FULL, QUICK
-    from groundup.course.tour import run_tour
+    from groundup.apps.tour.plan import FULL, QUICK
+    from groundup.apps.tour.tour import run_tour
 
     run_tour(QUICK if options.quick else FULL, options.resume, options.seed, began)
     return 0
 
 
 def _search(options: argparse.Namespace) -> int:
-    from groundup.course import terminal
+    from groundup.lab import console
 
-    terminal.search(" ".join(options.question), options.top, options.run)
+    console.search(" ".join(options.question), options.top, options.run)
     return 0
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from groundup.course import terminal
+    from groundup.lab import console
 
-    terminal.runs(options.sql)
+    console.runs(options.sql)
     return 0
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    from groundup.course import terminal
+    from groundup.lab import console
 
-    return terminal.diagnose(options.model)
+    return console.diagnose(options.model)

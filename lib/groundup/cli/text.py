@@ -78,7 +78,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from groundup.course import show_text
+    from groundup.apps.text import show_text
 
     given = {name: getattr(options, name) for name in _RECIPE}
     show_text.train(given, options.output, options.resume)
@@ -95,7 +95,7 @@ def _write(options: argparse.Namespace) -> int:
             "--temperature, --top-k, --top-p and --seed are for sampling: leave out --greedy and "
             "--beam"
         )
-    from groundup.course import show_text
+    from groundup.apps.text import show_text
 
     temperature = 0.8 if options.temperature is None else options.temperature
     choose = None

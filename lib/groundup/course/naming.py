@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from groundup.lab.errors import UserError
 
 if TYPE_CHECKING:
-    from groundup.course.exercises import Exercise
+    from groundup.course.catalogue import Exercise
 
 _NUMBER = re.compile(r"0*(\d+)[._]0*(\d+)")
 _CHAPTER = re.compile(r"(?:ch(?:apter)?)?[ _]?0*(\d+)", re.IGNORECASE)

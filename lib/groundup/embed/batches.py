@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from groundup.embed.pairs import SHORTEST_PASSAGE, cloze
+from groundup.data.pairs import SHORTEST_PASSAGE, cloze
 from groundup.lab.errors import UserError
 
 

@@ -17,21 +17,21 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from groundup.data.notes import Notice, warn
+from groundup.data.pairs import distinct, load_pairs
+from groundup.data.strings import check_texts
+from groundup.data.texts import read_documents, read_json_file
 from groundup.embed.adapter_files import has_adapters
 from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.batches import PairBatches
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.gather import gather, offset
 from groundup.embed.losses import info_nce
-from groundup.embed.pairs import distinct, load_pairs
 from groundup.lab.errors import GroundUpError, UserError
 from groundup.lab.files import write_json
 from groundup.lab.fingerprint import digest
-from groundup.lab.loop import LoopConfig, Step, fit
-from groundup.lab.notes import Notice, warn
 from groundup.lab.ranges import require_positive, require_share, require_whole
-from groundup.lab.strings import check_texts
-from groundup.lab.texts import read_documents, read_json_file
+from groundup.train.loop import LoopConfig, Step, fit
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ContrastConfig:
     Attributes:
         model: directory of the encoder to start from.
         pairs: a table, a folder of tables or a data set of the Hub, as
-            :func:`groundup.lab.texts.read_pairs` takes them; such as a JSON list of
+            :func:`groundup.data.texts.read_pairs` takes them; such as a JSON list of
             [query, document].
         output: directory for the trained encoder; its record lies beside it as .json.
         loop: how to train.
@@ -53,7 +53,7 @@ class ContrastConfig:
             come from one module, so they are harder negatives than a random draw.
         columns: the two of ``pairs`` that make a pair, see there.
         encoding: of files of ``pairs`` and ``texts`` that are not UTF-8, see there.
-        texts: texts for ``cloze``, as :func:`groundup.lab.texts.read_documents` takes them. None:
+        texts: texts for ``cloze``, as :func:`groundup.data.texts.read_documents` takes them. None:
             the documents of the pairs.
         cloze: share of the pairs that are replaced by a passage of a text and the rest of that
             text (the inverse cloze task, Lee et al., 2019, arXiv 1906.00300). Fewer are where the
@@ -149,7 +149,7 @@ class Contrast:
         )
 
     def description(self) -> dict[str, Any]:
-        """What the batches depend on, see :class:`~groundup.lab.loop.Described`."""
+        """What the batches depend on, see :class:`~groundup.train.loop.Described`."""
         names = ("batch_size", "query_length", "document_length", "neighbours", "cloze", "seed")
         return {
             **{name: getattr(self.config, name) for name in names},
@@ -312,8 +312,8 @@ def _start_group() -> None:
 
 def main() -> int:
     """Entry of each process: one line of JSON a step from process 0, for whoever watches."""
-    from groundup.lab.launch import say
     from groundup.lab.quiet import quiet_libraries
+    from groundup.train.launch import say
 
     quiet_libraries()
     first = int(os.environ.get("RANK", "0")) == 0

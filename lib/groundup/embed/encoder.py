@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from groundup.data.strings import check_texts
 from groundup.embed.adapter_files import ADAPTER_FILE, has_adapters, load_adapters, save_adapters
 from groundup.embed.backbone import is_pooler, read_backbone
 from groundup.embed.directory import Pooling, read_pooling, write_pooling
@@ -20,10 +21,9 @@ from groundup.embed.end_token import with_end_token
 from groundup.embed.pooling import last_token_pool, mean_pool
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory
-from groundup.lab.modes import evaluating
 from groundup.lab.ranges import require_whole
-from groundup.lab.strings import check_texts
 from groundup.neobert.auto import register
+from groundup.train.modes import evaluating
 
 POOLINGS = ("mean", "weighted", "last")
 _PROBES = ("", "One text, with Capitals.", "snake_case and CamelCase, 12345")

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from groundup.data.entries import Entry
+from groundup.data.strings import half_character
 from groundup.embed.encoder import SentenceEncoder
-from groundup.lab.entries import Entry
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory, read_json, write_json
-from groundup.lab.strings import half_character
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .backends import ENGINES, choose
-from .layout import Packed
+from .batch_layout import Packed
 
 
 def split_qkv(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.utils import logging
 
+from .batch_layout import Packed, pad_tokens
 from .flash import flash_attention
-from .layout import Packed, pad_tokens
 
 Engine = Callable[[Tensor, Tensor, Tensor, Packed | None, int | None, bool], Tensor]
 

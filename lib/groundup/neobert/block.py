@@ -7,9 +7,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .attention import attention, split_qkv
 from .backends import eager
+from .batch_layout import Packed
 from .configuration import NeoBERTConfig
-from .fused import split_rotated
-from .layout import Packed
+from .cpu_kernels import split_rotated
 from .norm import RMSNorm
 from .rope import rope_tables
 from .swiglu import silu_gate

@@ -9,8 +9,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
+from .batch_layout import as_bool
 from .configuration import NeoBERTConfig
-from .layout import as_bool
 from .losses import token_loss
 from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
 

@@ -16,6 +16,7 @@ from transformers import GenerationMixin, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.utils.generic import can_return_tuple
 
+from .batch_layout import Reading, as_bool, lay_out
 from .cache_names import (
     CACHE_NAME,
     CACHE_NAMES,
@@ -26,7 +27,6 @@ from .cache_names import (
 )
 from .decoder_block import NeoDecoderLayer
 from .decoder_configuration import NeoDecoderConfig
-from .layout import Reading, as_bool, lay_out
 from .losses import IGNORE, class_labels, token_loss
 from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
 

@@ -4,9 +4,9 @@ from torch import Tensor
 
 from .attention import attention
 from .backends import call_sdpa, eager
+from .batch_layout import Reading
 from .block import NeoBERTLayer
 from .decoder_configuration import NeoDecoderConfig
-from .layout import Reading
 from .rope import rotate_pairs
 
 
@@ -53,9 +53,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, real: Tensor | None, window: int | N
 class NeoDecoderLayer(NeoBERTLayer):
     """A NeoBERT block whose tokens see no later one.
 
-    In place of ``packed`` its ``forward`` takes a :class:`~groundup.neobert.layout.Reading`: how
-    the new tokens lie, and what was read before them. With fewer heads of keys and values than of
-    queries ``qkv`` is smaller, and cut by :func:`split_groups`.
+    In place of ``packed`` its ``forward`` takes a :class:`~groundup.neobert.batch_layout.Reading`:
+    how the new tokens lie, and what was read before them. With fewer heads of keys and values than
+    of queries ``qkv`` is smaller, and cut by :func:`split_groups`.
     """
 
     def __init__(self, config: NeoDecoderConfig, index: int = 0) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .layout import Packed
+from .batch_layout import Packed
 
 
 def flash_attention(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .layout import Packed
+from .batch_layout import Packed
 
 try:
     import triton

@@ -14,9 +14,9 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 from transformers.utils.generic import can_return_tuple
 
 from .backends import ENGINES, installed
+from .batch_layout import Reading, lay_out, pad_tokens, square
 from .block import BranchOutput, NeoBERTLayer, make_norm, rotation
 from .configuration import NeoBERTConfig
-from .layout import Reading, lay_out, pad_tokens, square
 from .losses import IGNORE, class_labels, token_loss
 
 

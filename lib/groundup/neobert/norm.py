@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .fused import blocks, fuses
+from .cpu_kernels import blocks, fuses
 
 Cache = tuple[Tensor, ...]
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .fused import blocks, fuses, suits
+from .cpu_kernels import blocks, fuses, suits
 
 _BLOCK = 1 << 18
 """Numbers of x in a block: 1 MB in float32, which the second-level cache of a core holds."""

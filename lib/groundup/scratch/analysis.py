@@ -6,9 +6,9 @@ Nothing here draws or prints, and no function changes the model that it is given
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.scratch.digits import OPERATIONS, Examples
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.masks import key_mask
+from groundup.scratch.tasks.digits import OPERATIONS, Examples
 from groundup.scratch.trainer import accuracy
 from groundup.scratch.types import Array, BoolArray, IntArray
 

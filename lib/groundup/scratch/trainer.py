@@ -8,11 +8,11 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from groundup.scratch.digits import OPERATIONS, Examples
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.inputs import require_whole
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import AdamW, clip_by_norm, warmup_cosine
+from groundup.scratch.tasks.digits import OPERATIONS, Examples
 from groundup.scratch.types import Array, IntArray, Params
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 CHAPTER = """
 import numpy as np
-from groundup.scratch.digits import make_splits
+from groundup.scratch.tasks.digits import make_splits
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.trainer import TrainConfig, train
 

@@ -79,7 +79,7 @@ RANKS = """
 import os
 import torch
 from groundup.embed.losses import info_nce
-from groundup.lab.launch import say
+from groundup.train.launch import say
 
 rank = int(os.environ["RANK"])
 torch.manual_seed(0)
@@ -89,7 +89,7 @@ for n in range(4 + rank):
 say({"rank": rank, "loss": float(loss)})
 """
 LAUNCH = """
-from groundup.lab.launch import torchrun
+from groundup.train.launch import torchrun
 torchrun("ranks", [], 2, print)
 """
 

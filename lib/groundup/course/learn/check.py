@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from groundup.course import clone, progress
-from groundup.course.exercises import Exercise, catalogue, select
-from groundup.course.judge import judge
+from groundup.course import clone
+from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.exercises import progress
+from groundup.course.exercises.judge import judge
+from groundup.course.exercises.progress import Record
+from groundup.course.exercises.results import Result, section
 from groundup.course.learn import hints
 from groundup.course.learn.page import busy, report, say, say_with
 from groundup.course.learn.standing import chapter_file, chapter_of, missing, next_up, standings
-from groundup.course.progress import Record
-from groundup.course.results import Result, section
 
 
 def check(selection: str | None = None) -> int:

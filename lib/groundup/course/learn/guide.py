@@ -7,8 +7,9 @@ from shutil import which
 from rich.text import Text
 
 from groundup.course import clone
-from groundup.course.exercises import HINTS
-from groundup.course.implementations import lacks
+from groundup.course.catalogue import HINTS
+from groundup.course.chapters.pages import PARTS
+from groundup.course.exercises.implementations import lacks
 from groundup.course.learn.editor import Editor
 from groundup.course.learn.page import say, say_with
 from groundup.course.learn.standing import (
@@ -20,8 +21,7 @@ from groundup.course.learn.standing import (
     reading,
     standings,
 )
-from groundup.course.pages import PARTS
-from groundup.course.terminal import console
+from groundup.lab.console import console
 
 _BAR = 20
 

@@ -8,14 +8,15 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.theme import Theme
 
-from groundup.course import clone, progress
-from groundup.course.exercises import Exercise, catalogue
-from groundup.course.generate import back_up, stub_text
+from groundup.course import clone
+from groundup.course.authoring.stubs import back_up, stub_text
+from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.exercises import progress
+from groundup.course.exercises.progress import Record
 from groundup.course.learn import formula
 from groundup.course.learn.page import say, say_with
 from groundup.course.learn.standing import next_up, one, standings
-from groundup.course.progress import Record
-from groundup.course.terminal import console
+from groundup.lab.console import console
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
 

@@ -8,8 +8,8 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from groundup.course import clone
-from groundup.course.links import linked
-from groundup.course.terminal import console
+from groundup.lab.console import console
+from groundup.lab.links import linked
 
 _COLOURS = {
     r"\A.*": "bold",

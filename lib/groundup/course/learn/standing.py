@@ -5,9 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundup.course import naming, progress
-from groundup.course.exercises import Exercise, catalogue
-from groundup.course.progress import Record
+from groundup.course import naming
+from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.exercises import progress
+from groundup.course.exercises.progress import Record
 from groundup.lab.errors import UserError
 
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from groundup.course import clone, progress
-from groundup.course.exercises import Exercise, catalogue, select
-from groundup.course.judge import warm
+from groundup.course import clone
+from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.exercises import progress
+from groundup.course.exercises.judge import warm
 from groundup.course.learn import hints
 from groundup.course.learn.check import verdict, what_next
 from groundup.course.learn.editor import Editor
@@ -20,7 +21,7 @@ from groundup.course.learn.guide import introduce
 from groundup.course.learn.keys import END, Keyboard
 from groundup.course.learn.page import say
 from groundup.course.learn.standing import Standing, missing, next_up, standings
-from groundup.course.terminal import console
+from groundup.lab.console import console
 from groundup.lab.errors import GroundUpError
 
 INTERRUPTED = 130

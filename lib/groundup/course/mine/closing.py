@@ -13,7 +13,7 @@ from groundup.course.mine.gathered import Run, gather
 from groundup.course.mine.reference import OwnRun, Reference
 from groundup.course.mine.report import print_functions, print_left_out, used
 from groundup.course.mine.selection import Selection
-from groundup.course.terminal import console
+from groundup.lab.console import console
 from groundup.lab.errors import WorkError
 
 

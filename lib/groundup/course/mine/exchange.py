@@ -5,7 +5,7 @@ from inspect import signature
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from groundup.course.exercises import Exercise, Target
+from groundup.course.catalogue import Exercise, Target
 from groundup.course.mine import swap
 from groundup.course.mine.follow import follow
 from groundup.course.mine.selection import Selection
@@ -54,8 +54,8 @@ class Exchange:
             return
         self._begun.add(exercise.id)
         # Only now: they import NumPy, and whoever runs has settings to make before that.
-        from groundup.course.checks import CheckFailure
-        from groundup.course.implementations import load
+        from groundup.course.exercises.checks import CheckFailure
+        from groundup.course.exercises.implementations import load
 
         try:
             functions = vars(load(exercise).functions)

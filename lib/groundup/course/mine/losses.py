@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from groundup.course.exercises import Target
+from groundup.course.catalogue import Target
 from groundup.course.mine import swap
 from groundup.course.mine.swap import Function
 
@@ -67,7 +67,7 @@ def _fit(library: Function, trainings: list[Training]) -> Function:
 
 _LOOPS: dict[str, tuple[str, Callable[[Function, list[Training]], Function]]] = {
     "groundup.scratch.trainer": ("optimize", _optimize),
-    "groundup.lab.loop": ("fit", _fit),
+    "groundup.train.loop": ("fit", _fit),
 }
 MODULES = frozenset(_LOOPS)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import groundup
 from groundup.course import clone
-from groundup.course.dependencies import fingerprint, named_files
+from groundup.course.chapters.dependencies import fingerprint, named_files
 from groundup.course.mine.gathered import gather
 from groundup.course.mine.losses import Training
 from groundup.course.mine.names import NONE, REPORT, SELECTION
@@ -76,7 +76,7 @@ def of_command(module: str, arguments: list[str]) -> Reference:
     """Of a command of ``groundup``.
 
     Args:
-        module: what does its work, such as ``groundup.course.digits``.
+        module: what does its work, such as ``groundup.apps.digits.one_digit``.
         arguments: all of them.
     """
     key = sha256(f"{arguments} {fingerprint(f'import {module}', _library())}".encode())

@@ -8,10 +8,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from groundup.course.exercises.show import indent
 from groundup.course.mine.calls import Tally
 from groundup.course.mine.selection import NOT_WRITTEN
-from groundup.course.show import indent
-from groundup.course.terminal import console
+from groundup.lab.console import console
 
 
 def used(tally: Tally) -> bool:

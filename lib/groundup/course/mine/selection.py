@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from groundup.course import naming
-from groundup.course.exercises import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue, select
 from groundup.course.mine.names import ALL, NONE
 from groundup.lab.errors import UserError
 

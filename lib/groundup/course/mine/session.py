@@ -135,7 +135,7 @@ class Session:
     def _record(self) -> dict[str, Any]:
         return {
             "script": self.script,
-            "tour": "groundup.course.tour" in sys.modules,
+            "tour": "groundup.apps.tour.tour" in sys.modules,
             "rank": os.environ.get("RANK", ""),
             "began": self.began,
             "seconds": time.perf_counter() - self.start,

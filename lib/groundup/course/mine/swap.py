@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
-from groundup.course.exercises import Target
+from groundup.course.catalogue import Target
 from groundup.lab.errors import UserError
 
 Function = Callable[..., Any]

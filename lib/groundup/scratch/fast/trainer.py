@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 
-from groundup.scratch.digits import Examples
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.fast.block import Block, Layer
 from groundup.scratch.fast.embedding import EmbeddedBlock, Embedding
@@ -15,6 +14,7 @@ from groundup.scratch.inputs import check_batch
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import warmup_cosine
 from groundup.scratch.pooling import mean_pool, mean_pool_backward
+from groundup.scratch.tasks.digits import Examples
 from groundup.scratch.trainer import Step, TrainConfig, batches
 from groundup.scratch.types import Array, BoolArray, IntArray, Params
 

@@ -1,0 +1,1 @@
+"""What a command runs from end to end: the digit models, the text model, the tour, search."""

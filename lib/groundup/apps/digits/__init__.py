@@ -1,0 +1,1 @@
+"""The digit models of the command line: trained, shown, asked, examined."""

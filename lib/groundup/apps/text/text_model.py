@@ -1,0 +1,278 @@
+"""A NumPy decoder on any text: its recipe, its training, what it writes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from groundup.apps.session.training import Training, read_notes
+from groundup.apps.text import text_data
+from groundup.data import tokens
+from groundup.data.notes import Notice, warn
+from groundup.data.strings import half_character
+from groundup.data.tokens import Progress, Tokens
+from groundup.lab.errors import UserError
+from groundup.lab.files import atomic_file
+from groundup.lab.ranges import require_whole
+from groundup.lab.records import runs_directory
+from groundup.scratch import checkpoint, language
+from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
+from groundup.scratch.language import Rows
+from groundup.scratch.sampling import Choose
+from groundup.scratch.tasks.stories import END
+from groundup.scratch.trainer import TrainConfig
+from groundup.scratch.types import IntArray
+
+TASK = "text"
+_MEASURED = 20_000  # held-out tokens that are looked at in a measurement
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How ``groundup text train`` trains. The fields are its options.
+
+    Attributes:
+        data: see :func:`groundup.apps.text.text_data.read_text`.
+        column: see there.
+        encoding: see there.
+        megabytes: see there.
+        tokenizer: ``char``, ``bpe``, or one that exists: ``gpt2``, a Hub id, a folder.
+        vocabulary: tokens that ``bpe`` learns at most.
+        width: D.
+        layers: blocks.
+        heads: H.
+        context: T, the tokens of a row, and the most the model can look back on.
+        steps: optimizer steps.
+        batch_size: rows in a step.
+        lr: the peak learning rate.
+        seed: of weights and order.
+    """
+
+    data: str = text_data.STORIES
+    column: str | None = None
+    encoding: str | None = None
+    megabytes: int = 200
+    tokenizer: str = "char"
+    vocabulary: int = 1_000
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    context: int = 64
+    steps: int = 1_000
+    batch_size: int = 32
+    lr: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = ("megabytes", "vocabulary", "width", "layers", "heads", "context", "steps")
+        require_whole(**{name: getattr(self, name) for name in (*names, "batch_size")})
+        self.shape(1)
+        _ = self.config  # both refuse what can't be
+
+    @property
+    def config(self) -> TrainConfig:
+        """The training's part."""
+        warmup = min(100, self.steps // 10)
+        return TrainConfig(self.steps, self.batch_size, self.lr, warmup=warmup, seed=self.seed)
+
+    def shape(self, vocabulary: int) -> DecoderConfig:
+        """The model's part."""
+        return DecoderConfig(
+            vocabulary, self.width, self.heads, self.layers, 4 * self.width, self.context
+        )
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text as ids.
+
+    Attributes:
+        tokens: the tokenizer.
+        train: (N,) what is trained on.
+        held_out: (M,) what is not.
+    """
+
+    tokens: Tokens
+    train: IntArray
+    held_out: IntArray
+
+
+def checkpoint_path() -> Path:
+    """Where the text model of this folder is kept."""
+    return runs_directory() / "text" / "model.safetensors"
+
+
+def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = warn) -> Corpus:
+    """Read a recipe's text and encode it.
+
+    The tokenizer learns from the training part. Only the alphabet of ``char`` is that of both
+    parts: a model without a character could not be asked about a text that has it.
+
+    Args:
+        recipe: what to read.
+        progress: told the share that is encoded.
+        notice: told in a line what of the source was left out.
+
+    Raises:
+        UserError: there is no such text or tokenizer.
+    """
+    text = text_data.read_text(
+        recipe.data, recipe.megabytes, recipe.column, recipe.encoding, notice
+    )
+    known: Tokens
+    if recipe.tokenizer == "char":
+        known = tokens.Characters.of(text.train + text.held_out)
+    elif recipe.tokenizer == "bpe":
+        known = tokens.BPE.learn(text.train, recipe.vocabulary)
+    else:
+        known = tokens.BPE.named(recipe.tokenizer)
+    share = len(text.train) / (len(text.train) + len(text.held_out))
+    train = known.encode_all(text.train, lambda done: progress(done * share))
+    held_out = known.encode_all(text.held_out, lambda done: progress(share + done * (1 - share)))
+    return Corpus(known, train, held_out)
+
+
+def ids_path(path: Path) -> Path:
+    """Where a training keeps its text as ids until the model at ``path`` is done."""
+    return path.with_suffix(".ids.npz")
+
+
+def save_corpus(corpus: Corpus, path: Path) -> None:
+    """Keep it beside the training: to go on needs neither the source nor the time to encode it."""
+    with atomic_file(ids_path(path)) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            train=corpus.train,
+            held_out=corpus.held_out,
+            tokens=np.array(corpus.tokens.to_json()),
+        )
+
+
+def load_corpus(path: Path) -> Corpus:
+    """What :func:`save_corpus` wrote.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    try:
+        with np.load(ids_path(path), allow_pickle=False) as kept:
+            known = tokens.from_json(str(kept["tokens"]))
+            return Corpus(known, kept["train"], kept["held_out"])
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{ids_path(path)} can't be read; train without --resume") from error
+
+
+def begin(recipe: Recipe, corpus: Corpus, path: Path) -> tuple[Training[Decoder], Rows]:
+    """A training that has not begun, and the held-out rows that it is measured on.
+
+    Raises:
+        UserError: the text is too short.
+    """
+    try:
+        rows = language.windows(corpus.train, recipe.context)
+        measured = _spread(language.windows(corpus.held_out, recipe.context))
+        if len(rows) < recipe.batch_size:
+            raise ValueError(f"{len(rows)} rows do not fill a batch of {recipe.batch_size}")
+    except ValueError as error:
+        raise UserError(f"the text is too short for --context {recipe.context}: {error}") from error
+    config = recipe.config
+    generator = np.random.default_rng([recipe.seed, 1])
+    model = Decoder.create(recipe.shape(len(corpus.tokens)), generator)
+    optimizer = language.optimizer_of(model, config)
+    size = int(corpus.tokens.sizes()[measured.targets].sum())
+
+    def measure() -> dict[str, float]:
+        return scores(*language.evaluate(model, measured), size)
+
+    training = Training(
+        TASK,
+        recipe,
+        model,
+        config,
+        optimizer,
+        lambda: language.train(model, rows, config, optimizer),
+        measure,
+        path,
+        every=max(1, min(100, config.steps // 10)),
+        notes={"tokenizer": corpus.tokens.to_json()},
+    )
+    return training, measured
+
+
+def _spread(rows: Rows) -> Rows:
+    """As many rows as a measurement looks at, evenly spread over all."""
+    count = min(len(rows), max(1, _MEASURED // rows.ids.shape[1]))
+    return rows.take(np.linspace(0, len(rows) - 1, count).astype(int))
+
+
+def scores(loss: float, count: int, size: int) -> dict[str, float]:
+    """A loss in nats a token, with the perplexity and the bits per byte that it means."""
+    return {
+        "loss": loss,
+        "perplexity": language.perplexity(loss),
+        "bits_per_byte": language.bits_per_byte(loss, count, size),
+    }
+
+
+def unigram(corpus: Corpus, measured: Rows) -> dict[str, float]:
+    """The same for a model that knows how frequent each token is, and nothing else.
+
+    Its probabilities are the training part's counts, one added to each.
+    """
+    counts = np.bincount(corpus.train, minlength=len(corpus.tokens)) + 1.0
+    surprise = -np.log(counts / counts.sum())
+    size = int(corpus.tokens.sizes()[measured.targets].sum())
+    return scores(float(surprise[measured.targets].mean()), measured.targets.size, size)
+
+
+def load(path: Path) -> tuple[Decoder, Tokens]:
+    """The kept text model and its tokenizer.
+
+    Raises:
+        UserError: there is none, it is damaged, or it is a model of something else.
+    """
+    notes = read_notes(path)
+    if notes.get("task") != TASK:
+        raise UserError(f"{path} is a model of {notes.get('task', 'nothing known')}, not of text")
+    try:
+        return checkpoint.load_decoder(path)[0], tokens.from_json(notes["tokenizer"])
+    except (ValueError, KeyError, json.JSONDecodeError) as error:
+        raise UserError(f"{error}; delete it, or train again: groundup text train") from error
+
+
+def prompt_ids(known: Tokens, prompt: str) -> list[int]:
+    """The ids of a prompt. Of an empty one: those of an empty line, where a document begins.
+
+    Raises:
+        UserError: the tokenizer does not know a character, or the prompt is not text.
+    """
+    if half := half_character(prompt):
+        raise UserError(f"the prompt holds {half}: the terminal's encoding is not UTF-8")
+    return [int(i) for i in known.encode(prompt or END)]
+
+
+def stream(model: Decoder, prompt: list[int], choose: Choose, count: int) -> Iterator[int]:
+    """Write on, a token at a time, as far as wanted.
+
+    When the context is full, the later half of it is read again and the rest is forgotten.
+
+    Args:
+        model: the language model.
+        prompt: at least one id; of a long one the last ``max_length`` are read.
+        choose: picks the next token.
+        count: how many are written.
+    """
+    longest = model.config.max_length
+    text = list(prompt)
+    cache = KVCache(model.config, 1)
+    unread = text[-longest:]
+    for _ in range(count):
+        if cache.length + len(unread) > longest:
+            cache, unread = KVCache(model.config, 1), text[-(longest // 2 or 1) :]
+        logits = model.step(np.array([unread]), cache)[:, -1]
+        token = int(choose(logits)[0])
+        text.append(token)
+        unread = [token]
+        yield token

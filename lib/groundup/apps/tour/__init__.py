@@ -1,0 +1,1 @@
+"""The tour: the whole ladder, climbed once."""

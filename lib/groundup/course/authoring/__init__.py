@@ -1,0 +1,1 @@
+"""Stubs and solutions, cut out of the library."""

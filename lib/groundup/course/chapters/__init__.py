@@ -1,0 +1,1 @@
+"""Chapters rendered and executed, and the site made of them."""

@@ -1,0 +1,1 @@
+"""The exercise engine: checks, the sandbox they run in, wrong versions, diagnosis."""

@@ -1,0 +1,322 @@
+"""What checks say of a learner's results: each function here passes, or raises CheckFailure."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundup.course.exercises.checks import CheckFailure
+from groundup.course.exercises.compare import (
+    difference,
+    first_beyond,
+    is_coarser,
+    kind,
+    largest,
+    precision,
+)
+from groundup.course.exercises.show import as_array, show, side_by_side
+
+# Central differences of fourth order: with this step, what the formula leaves out (h⁴/30 of the
+# fifth derivative) and what rounding adds (1e-16/h) are both near 1e-13 where values are near 1.
+_STEP = 1e-3
+_STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
+# Relative to the entry, and to the largest: less than the 6e-8 that float32 would cost.
+_DIFFERENCES = (1e-9, 1e-10)
+_SENTENCES = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
+CLAIM = re.compile(
+    r"[Ii]f you have (?P<values>nan|-?[\d.]*\d(?: or -?[\d.]*\d)*)(?: at (?P<at>\[[^]]*\]))?"
+)
+
+_passing_over = False
+_measuring = False
+
+
+def measuring() -> bool:
+    """Whether a function is called for a finite difference, hundreds of times alike."""
+    return _measuring
+
+
+@contextmanager
+def passing_over() -> Iterator[None]:
+    """Inside the block nothing fails, so that a check makes all the calls that it can make."""
+    global _passing_over
+    before, _passing_over = _passing_over, True
+    try:
+        yield
+    finally:
+        _passing_over = before
+
+
+def fail(
+    says: str, detail: str = "", given: Mapping[str, Any] | None = None, probably: str = ""
+) -> None:
+    """Say that something is wrong.
+
+    Args:
+        says: what, a sentence.
+        detail: lines that show it.
+        given: the inputs, by name, as they are to be shown.
+        probably: what the mistake probably is.
+
+    Raises:
+        CheckFailure: with all of them.
+    """
+    if not _passing_over:
+        raise CheckFailure(says, detail, given or {}, probably)
+
+
+def parts(received: Any, names: Sequence[str], probably: str = "") -> None:
+    """The result is a tuple, or a list, with these parts."""
+    wanted = f"a tuple ({', '.join(names)})"
+    if received is None:
+        fail(f"The result is None, not {wanted}. Is a return missing?")
+    elif not isinstance(received, tuple | list):
+        fail(f"The result is {_named(received)}, not {wanted}.", probably=probably)
+    elif len(received) != len(names):
+        says = f"The result has {len(received)} parts, not {len(names)}: {', '.join(names)}."
+        fail(says, probably=probably)
+
+
+def array(
+    received: Any,
+    *,
+    like: Any,
+    shape: tuple[int, ...],
+    what: str,
+    probably: str = "",
+    exact: bool = False,
+) -> None:
+    """An array of the given shape, of the same kind and dtype as ``like``.
+
+    Whole numbers may be of any width, and a torch parameter is a tensor.
+
+    Args:
+        received: what the learner's function returned.
+        like: an input, a NumPy array or a torch tensor.
+        shape: the right shape.
+        what: a name for it that begins a sentence.
+        probably: what the mistake probably is.
+        exact: whole numbers must have the width of ``like`` too, because other code needs it.
+    """
+    if not isinstance(received, type(like)):
+        hint = " Is a return missing?" if received is None else ""
+        fail(f"{what} is {_named(received)}, not {_named(like)}.{hint}")
+    elif tuple(received.shape) != shape:
+        says = f"{what} has shape {tuple(received.shape)}, not {shape}."
+        fail(says, probably=probably)
+    elif kind(received) != kind(like) or (exact and received.dtype != like.dtype):
+        fail(f"{what} is {received.dtype}, and the input is {like.dtype}.")
+
+
+def number(received: Any, *, what: str, probably: str = "") -> None:
+    """A plain number: a float, or an array without dimensions."""
+    value = as_array(received)
+    if value is None:
+        hint = " Is a return missing?" if received is None else ""
+        fail(f"{what} is {_named(received)}, not a number.{hint}", probably=probably)
+    elif value.shape:
+        says = f"{what} has shape {value.shape}, and should be one number."
+        fail(says, probably=probably)
+
+
+def close(
+    received: Any,
+    expected: Any,
+    *,
+    what: str,
+    given: Mapping[str, Any] | None = None,
+    probably: str = "",
+    like: Any = None,
+    also: Sequence[Any] = (),
+) -> None:
+    """Received equals expected, within the rounding of the type that is expected.
+
+    Args:
+        received: a number, an array or a tensor.
+        expected: the same, from a source other than the library.
+        what: a name for it that begins a sentence.
+        given: the inputs, by name, as they are to be shown.
+        probably: what the mistake probably is. A sentence *If you have 0.5 at [0, 1], …* is shown
+            only to someone who has that.
+        like: an input, if its type is another than that of ``expected``, such as float32.
+        also: other values that are right.
+    """
+    if _passing_over:
+        return
+    rounding = precision(expected if like is None else like)
+    if not rounding and precision(received):  # whole numbers are expected of a function of floats
+        rounding = "float64"
+    _precise(received, rounding, what, given)
+    got = as_array(received)
+    for other in also:
+        wanted = as_array(other)
+        same_shape = got is not None and wanted is not None and got.shape == wanted.shape
+        if same_shape and difference(got, wanted, rounding) is None:  # type: ignore[arg-type]
+            return
+    _close(received, expected, what, given, probably, lambda a, b: difference(a, b, rounding))
+
+
+def gradient(
+    received: Any,
+    of: Callable[[NDArray[Any]], float],
+    at: NDArray[Any],
+    *,
+    what: str,
+    given: Mapping[str, Any] | None = None,
+    probably: str = "",
+) -> None:
+    """Received is the gradient of a scalar function, by central differences of fourth order.
+
+    It finds numbers that passed through float32. The function must be smooth within 0.002 of the
+    point.
+
+    Args:
+        received: the gradient that the learner's backward pass returned.
+        of: the function, such as the learner's forward pass.
+        at: float64, where the gradient is taken.
+        what: a name for the gradient that begins a sentence.
+        given: the inputs, by name, as they are to be shown.
+        probably: what the mistake probably is.
+    """
+    if _passing_over:
+        return
+    _precise(received, "float64", what, given)
+    expected = _slopes(of, at)
+    rtol, share = _DIFFERENCES
+    atol = share * max(largest(expected), 1.0)
+    _close(received, expected, what, given, probably, lambda a, b: first_beyond(a, b, rtol, atol))
+
+
+@contextmanager
+def unchanged(**inputs: Any) -> Iterator[None]:
+    """The named arrays are the same after the block as before it."""
+    before = {name: np.array(as_array(value)) for name, value in inputs.items()}
+    yield
+    if _passing_over:
+        return
+    for name, value in inputs.items():
+        after = as_array(value)
+        assert after is not None
+        if after.shape != before[name].shape:
+            says = f"{name} has changed its shape, from {before[name].shape} to {after.shape}."
+            raise CheckFailure(says)
+        index = first_beyond(after, before[name], 0.0, 0.0)
+        if index is not None:
+            raise CheckFailure(
+                f"{name} is changed in place. The caller still needs it.",
+                detail=side_by_side(after, before[name], index, ("after", "before")),
+                probably="Operators such as -= and /=, and assignments to x[...], write into the "
+                "array that was passed. Make a new one: x = x - 1.",
+            )
+
+
+@contextmanager
+def raises(
+    error: type[Exception], when: str, given: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """The block raises this error.
+
+    Args:
+        error: the error's class.
+        when: what is wrong with the input, to follow "when".
+        given: the inputs, by name, as they are to be shown.
+    """
+    try:
+        yield
+    except error:
+        return
+    except (NotImplementedError, CheckFailure):
+        raise
+    except Exception as other:
+        name = type(other).__name__
+        says = f"{name} is raised, and should be {error.__name__}, when {when}."
+        return fail(says, f"{name}: {other}", given)
+    fail(f"No {error.__name__} is raised when {when}.", given=given)
+
+
+def relevant(probably: str, received: NDArray[Any], at: tuple[int, ...]) -> str:
+    """What of an explanation applies to a result.
+
+    A sentence that begins *If you have* is kept if one of its values is the received one.
+
+    Args:
+        probably: sentences.
+        received: what the learner's function gave.
+        at: where it is first wrong; for values that name no place.
+    """
+
+    def applies(sentence: str) -> bool:
+        claims = list(CLAIM.finditer(sentence))
+        return not claims or any(_has(received, claim, at) for claim in claims)
+
+    return " ".join(filter(applies, _SENTENCES.split(probably)))
+
+
+def _has(received: NDArray[Any], claim: re.Match[str], at: tuple[int, ...]) -> bool:
+    place = claim["at"]
+    index = tuple(int(i) for i in place.strip("[]").split(",")) if place else at
+    try:
+        value = float(received[index])
+    except IndexError:
+        return False
+    given = claim["values"].split(" or ")
+    return any(np.isclose(value, float(each), rtol=1e-3, atol=0, equal_nan=True) for each in given)
+
+
+def _slopes(of: Callable[[NDArray[Any]], float], at: NDArray[Any]) -> NDArray[Any]:
+    global _measuring
+    slopes = np.zeros(at.shape)
+    _measuring = True
+    try:
+        for index in np.ndindex(at.shape):
+            for steps, weight in _STENCIL:
+                point = at.copy()
+                point[index] += steps * _STEP
+                slopes[index] += weight * float(of(point))
+    finally:
+        _measuring = False
+    return slopes / _STEP
+
+
+def _precise(received: Any, rounding: str, what: str, given: Mapping[str, Any] | None) -> None:
+    """A floating-point result holds all the digits that it should."""
+    found = precision(received)
+    if rounding and found and is_coarser(found, rounding):
+        fail(
+            f"{what} is {found}, and should be {rounding}, as the inputs are.",
+            given=given,
+            probably="A number that was float32 once has lost half of its digits. Make new arrays "
+            "with the dtype of an input: np.zeros_like(x), or np.zeros(shape, x.dtype).",
+        )
+
+
+def _close(
+    received: Any,
+    expected: Any,
+    what: str,
+    given: Mapping[str, Any] | None,
+    probably: str,
+    differ: Callable[[NDArray[Any], NDArray[Any]], tuple[int, ...] | None],
+) -> None:
+    got, wanted = as_array(received), as_array(expected)
+    assert wanted is not None
+    if got is None:
+        raise CheckFailure(f"{what} is {_named(received)}, not {show(expected)}.", "", given or {})
+    if got.shape != wanted.shape:
+        says = f"{what} has shape {got.shape}, not {wanted.shape}."
+        general = " ".join(s for s in _SENTENCES.split(probably) if not CLAIM.search(s))
+        raise CheckFailure(says, "", given or {}, general)
+    index = differ(got, wanted)
+    if index is not None:
+        detail = side_by_side(got, wanted, index)
+        told = relevant(probably, got, index)
+        raise CheckFailure(f"{what} is wrong.", detail, given or {}, told)
+
+
+def _named(value: Any) -> str:
+    names = {"ndarray": "a NumPy array", "Tensor": "a torch tensor", "NoneType": "None"}
+    name = type(value).__name__
+    return names.get(name, f"{'an' if name[0] in 'aeiou' else 'a'} {name}")

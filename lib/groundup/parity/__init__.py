@@ -1,0 +1,1 @@
+"""The ladder: NumPy against torch against every faster form."""

@@ -1,0 +1,45 @@
+"""What a training run attaches to a model and to its process, and taking it off again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from accelerate.state import AcceleratorState, GradientState
+from torch import nn
+
+from groundup.train.modes import same_modes
+
+_PREPARED = "_is_accelerate_prepared"
+_PATCHED = ("forward", "_original_forward", _PREPARED)
+
+
+@contextmanager
+def no_trace(model: nn.Module) -> Iterator[None]:
+    """Run Accelerate on a model, then leave everything but the weights as it was, after errors too.
+
+    Put back are the mode of each module, ``forward`` (Accelerate patches it to cast), the settings
+    that all Accelerators of a process share, and torch's random state. Gradients are cleared.
+    """
+    before = {name: vars(model)[name] for name in _PATCHED if name in vars(model)}
+    shared = [(state, dict(state)) for state in _shared_states()]
+    devices = range(torch.cuda.device_count())
+    try:
+        vars(model).pop(_PREPARED, None)  # Accelerate would skip a model that it knows
+        for state in _shared_states():  # and refuse another precision than the last run's
+            state.clear()
+        with same_modes(model), torch.random.fork_rng(devices):
+            yield
+    finally:
+        for name in _PATCHED:
+            vars(model).pop(name, None)
+        vars(model).update(before)
+        for state, content in shared:
+            state.clear()
+            state.update(content)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = None
+
+
+def _shared_states() -> list[dict[str, object]]:
+    return [AcceleratorState._shared_state, GradientState._shared_state]
