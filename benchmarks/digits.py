@@ -41,7 +41,8 @@ from groundup.scratch.decoder import Decoder
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.tasks import digits, two_digits
-from groundup.scratch.trainer import Step, TrainConfig, accuracy, train
+from groundup.scratch.tasks.digits import accuracy
+from groundup.scratch.trainer import Step, TrainConfig, train
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"
 SEEDS = (3, 4, 5, 6, 7)

@@ -269,7 +269,7 @@ show(
 # so that the test set stays untouched for the end. The machine never sees the test answers.
 
 # %%
-from groundup.scratch.tasks.digits import Examples
+from groundup.scratch.examples import Examples
 
 
 def look_up(train: Examples, asked: Examples) -> np.ndarray:

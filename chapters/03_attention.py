@@ -482,8 +482,8 @@ print(f"parameters: {sum(p.size for p in (wqkv, bqkv, wo, bo)):,}, for any numbe
 
 # %%
 from groundup.scratch.encoder import Encoder, EncoderConfig
-from groundup.scratch.tasks.digits import OPERATIONS, make_splits
-from groundup.scratch.trainer import TrainConfig, accuracy, train
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy, make_splits
+from groundup.scratch.trainer import TrainConfig, train
 
 STEPS = 300
 splits = make_splits(np.random.default_rng(0))

@@ -202,8 +202,8 @@ from groundup.scratch.attention import multi_head_attention
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.feedforward import feed_forward
 from groundup.scratch.normalization import layer_norm
-from groundup.scratch.tasks.digits import OPERATIONS, all_examples, make_splits
-from groundup.scratch.trainer import TrainConfig, accuracy, train
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy, all_examples, make_splits
+from groundup.scratch.trainer import TrainConfig, train
 
 began = time.perf_counter()
 splits = make_splits(np.random.default_rng(0))

@@ -337,9 +337,10 @@ assert abs(squared) < 1e-3 < 0.99 < abs(cross_entropy_backward(cache)[0, 1])
 
 # %%
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.examples import Examples
 from groundup.scratch.fast import FastTrainer
-from groundup.scratch.tasks.digits import OPERATIONS, Examples, make_splits
-from groundup.scratch.trainer import accuracy, batches, loss_and_gradients, predict
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy, make_splits
+from groundup.scratch.trainer import batches, loss_and_gradients, predict
 
 B, DIGITS = 64, EncoderConfig()
 splits = make_splits(np.random.default_rng(0))

@@ -27,10 +27,11 @@ import numpy as np
 
 from groundup.lab.plot import COLOURS, INK, figure, show
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.examples import Examples
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.optim import warmup_cosine
-from groundup.scratch.tasks.digits import OPERATIONS, TOKEN_IDS, Examples, make_splits, tokenize
-from groundup.scratch.trainer import accuracy, batches, predict
+from groundup.scratch.tasks.digits import OPERATIONS, TOKEN_IDS, accuracy, make_splits, tokenize
+from groundup.scratch.trainer import batches, predict
 
 splits = make_splits(np.random.default_rng(0))
 # Validation and test questions together: 1,000 that are never trained on.

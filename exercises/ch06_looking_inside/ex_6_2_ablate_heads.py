@@ -1,4 +1,4 @@
-# Stub 7d4612e19f43: yours to edit. It is never written over unasked.
+# Stub dcb8d02b465a: yours to edit. It is never written over unasked.
 """Exercise 6.2, Remove a head.
 
 Write the body of ``without_head`` and ``ablate_heads``, then run
@@ -8,8 +8,8 @@ Write the body of ``without_head`` and ``ablate_heads``, then run
 import numpy as np
 
 from groundup.scratch.encoder import Encoder
-from groundup.scratch.tasks.digits import OPERATIONS, Examples
-from groundup.scratch.trainer import accuracy
+from groundup.scratch.examples import Examples
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy
 from groundup.scratch.types import Array
 
 

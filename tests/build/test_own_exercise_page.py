@@ -8,8 +8,9 @@ import pytest
 
 from groundup.course import clone
 from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import catalogue, select
+from groundup.course.catalogue import catalogue
 from groundup.course.exercises.kills import as_text, kills
+from groundup.course.naming import select
 
 PAGE = clone.root() / "docs/teach/own_exercise.md"
 BLOCK = re.compile(r'^```\w+ title="(?P<path>[^"]+)"\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)

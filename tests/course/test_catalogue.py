@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from groundup.course import clone
-from groundup.course.catalogue import catalogue, select
+from groundup.course.catalogue import catalogue
 from groundup.course.learn.check import check
+from groundup.course.naming import select
 from groundup.lab.errors import UserError
 
 Write = Callable[..., Path]

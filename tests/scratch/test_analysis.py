@@ -19,8 +19,8 @@ from groundup.scratch.analysis import (
 )
 from groundup.scratch.attention import attention, merge_heads, multi_head_attention, split_heads
 from groundup.scratch.encoder import Encoder, EncoderConfig
-from groundup.scratch.tasks.digits import OPERATIONS, Examples, all_examples
-from groundup.scratch.trainer import accuracy
+from groundup.scratch.examples import Examples
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy, all_examples
 
 
 @pytest.fixture

@@ -67,27 +67,27 @@ def _tour(options: argparse.Namespace) -> int:
         )
     began = time.perf_counter()
     from groundup.apps.tour.plan import FULL, QUICK
-    from groundup.apps.tour.tour import run_tour
+    from groundup.apps.tour.run_tour import run_tour
 
     run_tour(QUICK if options.quick else FULL, options.resume, options.seed, began)
     return 0
 
 
 def _search(options: argparse.Namespace) -> int:
-    from groundup.lab import console
+    from groundup.apps.find.tour_search import search_tour
 
-    console.search(" ".join(options.question), options.top, options.run)
+    search_tour(" ".join(options.question), options.top, options.run)
     return 0
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from groundup.lab import console
+    from groundup.apps.runs import show_runs
 
-    console.runs(options.sql)
+    show_runs(options.sql)
     return 0
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    from groundup.lab import console
+    from groundup.apps.diagnosis import show_diagnosis
 
-    return console.diagnose(options.model)
+    return show_diagnosis(options.model)

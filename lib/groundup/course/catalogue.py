@@ -2,12 +2,10 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundup.course import naming
 from groundup.lab.errors import UserError
 
 HINTS = 3
@@ -135,25 +133,6 @@ def catalogue(root: Path) -> list[Exercise]:
         if unknown := [other for other in exercise.requires if other not in found]:
             raise UserError(f"exercise {exercise.id} requires {unknown[0]}, which does not exist")
     return sorted(found.values(), key=lambda exercise: _order(exercise.id))
-
-
-def select(exercises: Sequence[Exercise], selection: str) -> list[Exercise]:
-    """The exercises that a text names: one, or those of a chapter.
-
-    Args:
-        exercises: of the catalogue.
-        selection: see :func:`groundup.course.naming.find` and
-            :func:`~groundup.course.naming.find_chapter`.
-
-    Raises:
-        UserError: it names none; the message says what comes near.
-    """
-    if chosen := naming.find_chapter(exercises, selection):
-        return chosen
-    exercise = naming.find(exercises, selection)
-    if exercise is None:
-        raise naming.unknown(exercises, selection)
-    return [exercise]
 
 
 def _order(identifier: str) -> tuple[int, ...]:

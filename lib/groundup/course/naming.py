@@ -5,13 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from groundup.course.catalogue import Exercise
 from groundup.lab.errors import UserError
-
-if TYPE_CHECKING:
-    from groundup.course.catalogue import Exercise
 
 _NUMBER = re.compile(r"0*(\d+)[._]0*(\d+)")
 _CHAPTER = re.compile(r"(?:ch(?:apter)?)?[ _]?0*(\d+)", re.IGNORECASE)
@@ -21,7 +18,7 @@ _BACKUP = re.compile(r"\.bak-[\d-]+$")
 _MOST = 6  # exercises that an error names
 
 
-def find(exercises: Sequence["Exercise"], text: str) -> "Exercise | None":
+def find(exercises: Sequence[Exercise], text: str) -> Exercise | None:
     """The one exercise that a text names, or None.
 
     Args:
@@ -41,7 +38,7 @@ def find(exercises: Sequence["Exercise"], text: str) -> "Exercise | None":
     return _named(exercises, text)
 
 
-def find_chapter(exercises: Sequence["Exercise"], text: str) -> list["Exercise"]:
+def find_chapter(exercises: Sequence[Exercise], text: str) -> list[Exercise]:
     """The exercises of the chapter that a text names; empty if it names none.
 
     Args:
@@ -62,7 +59,7 @@ def chapter_number(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def unknown(exercises: Sequence["Exercise"], text: str) -> UserError:
+def unknown(exercises: Sequence[Exercise], text: str) -> UserError:
     """The error for a text that names nothing: one line, with what comes near."""
     said = f"no exercise or chapter is called {text!r}"
     number = _NUMBER.fullmatch(text.strip())
@@ -81,20 +78,38 @@ def unknown(exercises: Sequence["Exercise"], text: str) -> UserError:
     )
 
 
-def listed(exercises: Sequence["Exercise"], most: int = _MOST) -> str:
+def select(exercises: Sequence[Exercise], selection: str) -> list[Exercise]:
+    """The exercises that a text names: one, or those of a chapter.
+
+    Args:
+        exercises: of the catalogue.
+        selection: see :func:`find` and :func:`find_chapter`.
+
+    Raises:
+        UserError: it names none; the message says what comes near.
+    """
+    if chosen := find_chapter(exercises, selection):
+        return chosen
+    exercise = find(exercises, selection)
+    if exercise is None:
+        raise unknown(exercises, selection)
+    return [exercise]
+
+
+def listed(exercises: Sequence[Exercise], most: int = _MOST) -> str:
     """Exercises in a line: ``5.1 (Adam), 5.2 (Cross-entropy and its gradient)``."""
     names = [f"{each.id} ({each.title})" for each in exercises[:most]]
     more = len(exercises) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _files(exercise: "Exercise") -> tuple[Path, ...]:
+def _files(exercise: Exercise) -> tuple[Path, ...]:
     return exercise.file, exercise.checks, exercise.solution, exercise.explanation
 
 
 def _at(
-    exercises: Sequence["Exercise"], text: str, places: Callable[["Exercise"], Iterable[Path]]
-) -> list["Exercise"]:
+    exercises: Sequence[Exercise], text: str, places: Callable[[Exercise], Iterable[Path]]
+) -> list[Exercise]:
     """The exercises that have one of their places at a path: from here, or from the clone."""
     path = _path(text)
     if not exercises or not (len(path.parts) > 1 or path.suffix in (".py", ".md")):
@@ -119,17 +134,17 @@ def _real(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _named(exercises: Sequence["Exercise"], text: str) -> "Exercise | None":
+def _named(exercises: Sequence[Exercise], text: str) -> Exercise | None:
     word = _plain(text)
 
-    def own(each: "Exercise") -> set[str]:
+    def own(each: Exercise) -> set[str]:
         files = {each.stem, *(file.stem for file in _files(each))}
         return {each.name, _plain(each.title), *files}
 
-    def functions(each: "Exercise") -> set[str]:
+    def functions(each: Exercise) -> set[str]:
         return {target.name for target in each.targets}
 
-    def begins(each: "Exercise") -> bool:
+    def begins(each: Exercise) -> bool:
         return any(name.startswith(word) for name in (each.name, *functions(each)))
 
     for fits in (lambda each: word in own(each), lambda each: word in functions(each), begins):

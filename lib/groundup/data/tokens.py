@@ -10,21 +10,25 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundup.data.paths import did_you_mean, find
 from groundup.data.texts import read_json_file
 from groundup.lab.errors import UserError
-from groundup.scratch.tasks.stories import END
-from groundup.scratch.types import IntArray
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
+IntArray = NDArray[np.integer[Any]]
+
 Progress = Callable[[float], None]
 """Told the share that is done."""
+
+DOCUMENT_END = "\n\n"
+"""What ends a document in a text that holds several: an empty line."""
 
 KINDS = ("char", "bpe", "gpt2")
 """Names of tokenizers that need no path."""
@@ -223,7 +227,7 @@ def _chunks(text: str) -> Iterator[tuple[int, int]]:
     while start < len(text):
         end = min(start + _CHUNK, len(text))
         if end < len(text):
-            for mark in (END, "\n"):
+            for mark in (DOCUMENT_END, "\n"):
                 found = text.rfind(mark, start + _CHUNK // 2, end)
                 if found >= 0:
                     end = found + len(mark)
@@ -238,7 +242,7 @@ def _documents(text: str) -> list[str]:
     Each is encoded by itself, so that its end is the same token wherever it stands: the cut of
     GPT-2 would take another one before a word than at the end of a prompt.
     """
-    return re.split(r"(?<=\n\n)(?!\n)", text)
+    return re.split(rf"(?<={DOCUMENT_END})(?!\n)", text)
 
 
 def _code_points(text: str) -> IntArray:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundup.scratch.encoder import Encoder
+from groundup.scratch.examples import Examples
 from groundup.scratch.masks import key_mask
-from groundup.scratch.tasks.digits import OPERATIONS, Examples
-from groundup.scratch.trainer import accuracy
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy
 from groundup.scratch.types import Array, BoolArray, IntArray
 
 

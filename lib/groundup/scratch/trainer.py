@@ -9,10 +9,10 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 from groundup.scratch.encoder import Encoder
+from groundup.scratch.examples import Examples
 from groundup.scratch.inputs import require_whole
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import AdamW, clip_by_norm, warmup_cosine
-from groundup.scratch.tasks.digits import OPERATIONS, Examples
 from groundup.scratch.types import Array, IntArray, Params
 
 
@@ -272,14 +272,3 @@ def predict(model: Encoder, data: Examples, batch_size: int = 500) -> Array:
     if not np.isfinite(logits).all():
         raise ValueError("the logits hold NaN or infinity: the model has diverged")
     return logits
-
-
-def accuracy(model: Encoder, data: Examples) -> dict[str, float]:
-    """Share of right answers: under ``"all"``, and under each operation's name."""
-    right = predict(model, data).argmax(axis=-1) == data.answers
-    result = {"all": float(right.mean())}
-    for index, name in enumerate(OPERATIONS):
-        chosen = data.operations == index
-        if chosen.any():
-            result[name] = float(right[chosen].mean())
-    return result

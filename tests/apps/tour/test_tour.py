@@ -15,7 +15,8 @@ import pytest
 
 from groundup.apps.tour import stages
 from groundup.apps.tour.plan import FULL, QUICK, Contrastive
-from groundup.apps.tour.tour import Tour, run_tour
+from groundup.apps.tour.run_tour import run_tour
+from groundup.apps.tour.tour import Tour
 from groundup.apps.tour.tour_report import table_rows
 from groundup.embed.adapters import LoraSettings
 from groundup.lab import records

@@ -14,12 +14,13 @@ import pytest
 
 from groundup.course import clone
 from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import expect
 from groundup.course.exercises.checks import Check, CheckFailure, Layer, check
 from groundup.course.exercises.implementations import Implementation, load, mutant
 from groundup.course.exercises.results import Result, closing_line, section
 from groundup.course.exercises.run import Outcome, Verdict, run_check
+from groundup.course.naming import select
 from groundup.lab.errors import UserError
 
 Write = Callable[..., Path]

@@ -19,10 +19,9 @@ from groundup.lab.errors import UserError
 from groundup.lab.links import linked
 from groundup.scratch.analysis import ablate_heads, head_entropy, verdicts
 from groundup.scratch.probe import geometry
-from groundup.scratch.tasks.digits import OPERATIONS, SIZES, TOKEN_IDS, make_splits
+from groundup.scratch.tasks.digits import OPERATIONS, SIZES, TOKEN_IDS, accuracy, make_splits
 from groundup.scratch.tasks.two_digits import exact_match
 from groundup.scratch.tasks.two_digits import make_splits as draw_splits
-from groundup.scratch.trainer import accuracy
 from groundup.scratch.types import Array
 
 _EXAMINED = 2_000

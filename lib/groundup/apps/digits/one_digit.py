@@ -9,7 +9,6 @@ import numpy as np
 
 from groundup.apps.digits.questions import Question
 from groundup.apps.session.training import Training, read_notes
-from groundup.course.mine.names import SELECTION
 from groundup.lab.errors import UserError
 from groundup.lab.ranges import require_whole
 from groundup.lab.records import runs_directory
@@ -17,6 +16,7 @@ from groundup.scratch import checkpoint
 from groundup.scratch.activations import softmax
 from groundup.scratch.checkpoint import Moments
 from groundup.scratch.encoder import Encoder, EncoderConfig
+from groundup.scratch.examples import Examples
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.loss import cross_entropy
 from groundup.scratch.optim import AdamW
@@ -24,12 +24,12 @@ from groundup.scratch.tasks.digits import (
     EOS,
     SIZES,
     VOCABULARY,
-    Examples,
+    accuracy,
     make_splits,
     parse,
     steps,
 )
-from groundup.scratch.trainer import Step, TrainConfig, accuracy, predict, train
+from groundup.scratch.trainer import Step, TrainConfig, predict, train
 from groundup.scratch.types import Array
 
 TASK = "digits"
@@ -89,8 +89,8 @@ def checkpoint_path() -> Path:
 
 
 def uses_plain_functions() -> bool:
-    """Whether a run with a learner's functions asks for the forms that call them."""
-    return SELECTION in os.environ
+    """Whether ``GROUNDUP_PLAIN`` asks for plain functions, as a run with a learner's own does."""
+    return os.environ.get("GROUNDUP_PLAIN", "0") != "0"
 
 
 def begin(recipe: Recipe, path: Path) -> tuple[Training[Encoder], Examples]:

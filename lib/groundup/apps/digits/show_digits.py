@@ -16,9 +16,10 @@ from groundup.lab.console import console
 from groundup.scratch.analysis import confusion, overfitting_warning
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.encoder import Encoder
-from groundup.scratch.tasks.digits import VOCABULARY, Examples
+from groundup.scratch.examples import Examples
+from groundup.scratch.tasks.digits import VOCABULARY, accuracy
 from groundup.scratch.tasks.two_digits import exact_match
-from groundup.scratch.trainer import accuracy, predict
+from groundup.scratch.trainer import predict
 
 _DIGITS = "0123456789"
 _TRIED = 5  # steps that are timed before a long training begins

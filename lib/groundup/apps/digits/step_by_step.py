@@ -18,7 +18,8 @@ from groundup.apps.session.training import Training
 from groundup.lab.console import console
 from groundup.scratch.activations import softmax
 from groundup.scratch.encoder import Encoder
-from groundup.scratch.tasks.digits import EOS, TOKEN_IDS, VOCABULARY, Examples, answer, make_splits
+from groundup.scratch.examples import Examples
+from groundup.scratch.tasks.digits import EOS, TOKEN_IDS, VOCABULARY, answer, make_splits
 from groundup.scratch.trainer import Step, loss_and_gradients
 from groundup.scratch.types import Array, Params
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from groundup.data.notes import Notice, warn
 from groundup.data.texts import read_documents
-from groundup.scratch.tasks.stories import END, stories
+from groundup.data.tokens import DOCUMENT_END
+from groundup.scratch.tasks.stories import stories
 
 STORIES = "stories"
 COUNT = 10_000  # stories of the default text: 2.8 million characters
@@ -56,17 +57,17 @@ def read_text(
 
 
 def join(documents: Sequence[str]) -> str:
-    """One text of many documents, each but the last ended by :data:`END`; one stays as it is."""
+    """One text of many documents, :data:`DOCUMENT_END` after each but the last."""
     if not documents:
         return ""
     *before, last = documents
-    return "".join(text.rstrip("\n") + END for text in before) + last
+    return "".join(text.rstrip("\n") + DOCUMENT_END for text in before) + last
 
 
 def _split(text: str) -> Text:
     """Cut a tenth off the end, between documents if there is an end of one close by."""
     cut = int(len(text) * (1 - HELD_OUT))
-    near = text.find(END, cut, cut + int(len(text) * HELD_OUT / 2))
+    near = text.find(DOCUMENT_END, cut, cut + int(len(text) * HELD_OUT / 2))
     if near >= 0:
-        cut = near + len(END)
+        cut = near + len(DOCUMENT_END)
     return Text(text[:cut], text[cut:])

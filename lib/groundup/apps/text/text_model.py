@@ -21,7 +21,6 @@ from groundup.scratch import checkpoint, language
 from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
 from groundup.scratch.language import Rows
 from groundup.scratch.sampling import Choose
-from groundup.scratch.tasks.stories import END
 from groundup.scratch.trainer import TrainConfig
 from groundup.scratch.types import IntArray
 
@@ -250,7 +249,7 @@ def prompt_ids(known: Tokens, prompt: str) -> list[int]:
     """
     if half := half_character(prompt):
         raise UserError(f"the prompt holds {half}: the terminal's encoding is not UTF-8")
-    return [int(i) for i in known.encode(prompt or END)]
+    return [int(i) for i in known.encode(prompt or tokens.DOCUMENT_END)]
 
 
 def stream(model: Decoder, prompt: list[int], choose: Choose, count: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from groundup.course.authoring.imports import Import, binds, needed_imports, words
 from groundup.course.catalogue import Target
-from groundup.course.chapters.dependencies import module_file
+from groundup.course.modules import module_file
 from groundup.lab.errors import UserError
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -8,17 +8,10 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+from groundup.course.modules import module_file
+
 _DOTTED = re.compile(r"groundup(\.\w+)*")
 _DIRECTIVE = re.compile(r"^\W*::: source (groundup[\w.]*)", re.MULTILINE)
-
-
-def module_file(module: str, library: Path) -> Path | None:
-    """The file of a module such as ``groundup.lab.plot`` under ``library``, or None."""
-    base = library.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
 
 
 def library_modules(source: str, library: Path) -> dict[str, Path]:

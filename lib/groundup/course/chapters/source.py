@@ -9,7 +9,7 @@ import difflib
 import re
 from pathlib import Path
 
-from groundup.course.chapters.dependencies import module_file
+from groundup.course.modules import module_file
 from groundup.lab.errors import WorkError
 
 _LINE = re.compile(r"^::: source(?P<rest>.*)$", re.MULTILINE)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from groundup.course import clone
-from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises.checks import Check
 from groundup.course.exercises.derived_mutants import generated
 from groundup.course.exercises.implementations import Mutant, lacks, load, mutants, mutated
 from groundup.course.exercises.judge import judge
 from groundup.course.exercises.match import keep_mutants
 from groundup.course.exercises.run import Verdict, load_checks
+from groundup.course.naming import select
 from groundup.lab.errors import UserError
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from groundup.course import clone
-from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
 from groundup.course.exercises.judge import judge
 from groundup.course.exercises.progress import Record
@@ -11,6 +11,7 @@ from groundup.course.exercises.results import Result, section
 from groundup.course.learn import hints
 from groundup.course.learn.page import busy, report, say, say_with
 from groundup.course.learn.standing import chapter_file, chapter_of, missing, next_up, standings
+from groundup.course.naming import select
 
 
 def check(selection: str | None = None) -> int:

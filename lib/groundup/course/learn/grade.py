@@ -10,12 +10,13 @@ from typing import Any
 from rich.text import Text
 
 from groundup.course import clone
-from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises.implementations import lacks
 from groundup.course.exercises.judge import judge, warm
 from groundup.course.exercises.results import Result
 from groundup.course.exercises.run import load_checks
 from groundup.course.learn.page import busy
+from groundup.course.naming import select
 from groundup.lab.console import console
 from groundup.lab.errors import UserError
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from groundup.course import clone
-from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
 from groundup.course.exercises.judge import warm
 from groundup.course.learn import hints
@@ -21,6 +21,7 @@ from groundup.course.learn.guide import introduce
 from groundup.course.learn.keys import END, Keyboard
 from groundup.course.learn.page import say
 from groundup.course.learn.standing import Standing, missing, next_up, standings
+from groundup.course.naming import select
 from groundup.lab.console import console
 from groundup.lab.errors import GroundUpError
 

@@ -21,13 +21,3 @@ def install() -> None:
     except GroundUpError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-
-
-def stand_aside() -> None:
-    """Let the library be the library: for work on the exercises themselves, such as a check."""
-    if os.environ.pop(SELECTION, "") == "":
-        return
-    from groundup.course.mine.session import Session
-
-    if Session.current is not None:
-        Session.current.cancel()

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from groundup.course import naming
-from groundup.course.catalogue import Exercise, catalogue, select
+from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.mine.names import ALL, NONE
+from groundup.course.naming import select
 from groundup.lab.errors import UserError
 
 NOT_WRITTEN = "not written yet"

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, NoReturn
 
+from groundup.course.exercises.judge import before_judging
 from groundup.course.mine import losses
 from groundup.course.mine.exchange import Exchange
 from groundup.course.mine.hook import Watch
-from groundup.course.mine.names import REPORT
+from groundup.course.mine.names import REPORT, SELECTION
 from groundup.course.mine.selection import Selection, resolve
 from groundup.lab.errors import GroundUpError
 from groundup.lab.files import write_json
@@ -57,12 +58,18 @@ class Session:
         session._listen_to_the_end()
         atexit.register(session._end)
         session.watch.start()
+        before_judging.append(session.cancel)
 
     def cancel(self) -> None:
-        """Swap nothing and say nothing: the work is another process's, with a selection of its own.
+        """Swap nothing and say nothing, and have no process that follows do so.
 
-        For a command that starts that process.
+        For a command that starts one with a selection of its own, and for work on the exercises
+        themselves. A second call does nothing.
         """
+        if type(self).current is not self:
+            return
+        type(self).current = None
+        os.environ.pop(SELECTION, None)
         atexit.unregister(self._end)
         self.watch.stop()
         if self.first:
@@ -135,7 +142,7 @@ class Session:
     def _record(self) -> dict[str, Any]:
         return {
             "script": self.script,
-            "tour": "groundup.apps.tour.tour" in sys.modules,
+            "tour": "groundup.apps.tour.run_tour" in sys.modules,
             "rank": os.environ.get("RANK", ""),
             "began": self.began,
             "seconds": time.perf_counter() - self.start,

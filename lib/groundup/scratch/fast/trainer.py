@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from groundup.scratch.encoder import Encoder
+from groundup.scratch.examples import Examples
 from groundup.scratch.fast.block import Block, Layer
 from groundup.scratch.fast.embedding import EmbeddedBlock, Embedding
 from groundup.scratch.fast.first_token import FirstTokenBlock
@@ -14,7 +15,6 @@ from groundup.scratch.inputs import check_batch
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import warmup_cosine
 from groundup.scratch.pooling import mean_pool, mean_pool_backward
-from groundup.scratch.tasks.digits import Examples
 from groundup.scratch.trainer import Step, TrainConfig, batches
 from groundup.scratch.types import Array, BoolArray, IntArray, Params
 

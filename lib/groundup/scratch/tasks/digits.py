@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from groundup.scratch.encoder import Encoder
+from groundup.scratch.examples import Examples
 from groundup.scratch.tasks.splits import disjoint_split
+from groundup.scratch.trainer import predict
 from groundup.scratch.types import BoolArray, IntArray
 
 OPERATIONS = ("First", "Second", "Last", "Max", "Min")
@@ -15,35 +18,6 @@ SIZES = {"small": 2_000, "medium": 10_000, "large": 50_000}
 """Draws in an epoch. They come from the training part, none twice until all have come once."""
 
 TOKEN_IDS = {token: i for i, token in enumerate(VOCABULARY)}
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Inputs and answers, row by row.
-
-    Attributes:
-        ids: (N, T) token ids.
-        mask: (N, T), True at real tokens.
-        answers: (N,) the right digit.
-        operations: (N,) index into :data:`OPERATIONS`.
-    """
-
-    ids: IntArray
-    mask: BoolArray
-    answers: IntArray
-    operations: IntArray
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
-    def take(self, rows: IntArray) -> "Examples":
-        """The examples of these rows, in this order."""
-        return Examples(self.ids[rows], self.mask[rows], self.answers[rows], self.operations[rows])
-
-    @property
-    def counted(self) -> int:
-        """How many answers there are: one an example."""
-        return len(self)
 
 
 @dataclass(frozen=True)
@@ -192,3 +166,14 @@ def steps(size: str, epochs: int, batch_size: int) -> int:
             f"{epochs} epochs of {SIZES[size]} draws do not fill a batch of {batch_size}"
         )
     return SIZES[size] * epochs // batch_size
+
+
+def accuracy(model: Encoder, data: Examples) -> dict[str, float]:
+    """Share of right answers: under ``"all"``, and under each operation's name."""
+    right = predict(model, data).argmax(axis=-1) == data.answers
+    result = {"all": float(right.mean())}
+    for index, name in enumerate(OPERATIONS):
+        chosen = data.operations == index
+        if chosen.any():
+            result[name] = float(right[chosen].mean())
+    return result
