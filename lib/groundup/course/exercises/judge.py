@@ -1,11 +1,12 @@
 """Judge one version of an exercise: its checks, in a process apart, and what mistake it is."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import deadline
+from groundup.course.exercises.before_judging import before_judging
 from groundup.course.exercises.checks import Check, CheckFailure
 from groundup.course.exercises.guard import forbid_changes
 from groundup.course.exercises.implementations import Implementation, lacks, load, parameters
@@ -13,10 +14,6 @@ from groundup.course.exercises.match import known_mistake
 from groundup.course.exercises.results import Result
 from groundup.course.exercises.run import Outcome, Verdict, load_checks, run_check
 from groundup.course.exercises.sandbox import Limits, Message, Send, run_apart
-
-before_judging: list[Callable[[], None]] = []
-"""Each is called once before anything is judged: here a run that swaps functions takes its swaps
-back, for a check is of the library as it is."""
 
 _MATCHING = 5.0  # seconds in which a mistake must be named, once the verdict is known
 _PATIENCE = 3  # times as long as a learner's file a known version has: a busy machine is no fault

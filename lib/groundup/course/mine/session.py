@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, NoReturn
 
-from groundup.course.exercises.judge import before_judging
+from groundup.course.exercises.before_judging import before_judging
 from groundup.course.mine import losses
 from groundup.course.mine.exchange import Exchange
 from groundup.course.mine.hook import Watch
