@@ -151,7 +151,7 @@ import torch
 from groundup.neobert.attention import split_qkv
 from groundup.neobert import cpu_kernels
 
-assert fused.split_qkv is split_qkv
+assert cpu_kernels.split_qkv is split_qkv
 x = torch.arange(48.0).reshape(1, 2, 24).requires_grad_()
 
 def loss(x):
