@@ -1,20 +1,17 @@
-"""MkDocs hook: adds the generated pages to the build. All the work is done in groundup.course."""
+"""MkDocs hook: adds the generated pages, which the other modules here and the library make."""
 
 import logging
 import shutil
 from pathlib import Path
 
 import maths
-from digits_page import digits_page
-from encoder_page import encoder_page
-from kill_page import kill_page
-from ladder_page import ladder_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from stage_page import stage_page
+from proved_page import proved_page
+from result_pages import result_pages
 
 from groundup.course.chapters import pages
 from groundup.course.chapters.render import cached_render
@@ -23,21 +20,11 @@ from groundup.lab.errors import GroundUpError, WorkError
 log = logging.getLogger("mkdocs.hooks.groundup")  # below mkdocs: its warnings count as strict
 
 formulas: dict[tuple[str, bool], str] = {}
+results: dict[str, str] = {}
 
 
 def _root(config: MkDocsConfig) -> Path:
     return Path(config.config_file_path).resolve().parent
-
-
-def _results(root: Path) -> dict[str, str]:
-    """The ladder, and the benchmarks that have been run: addresses, and Markdown."""
-    made = {
-        "digits.md": digits_page(root),
-        "encoder.md": encoder_page(root),
-        "ladder.md": ladder_page(),
-        "tour_stages.md": stage_page(root),
-    }
-    return {address: text for address, text in made.items() if text}
 
 
 def _notebooks(root: Path) -> list[Path]:
@@ -51,7 +38,9 @@ def on_config(config: MkDocsConfig) -> None:
         existing = pages.chapters(root / "chapters")
     except WorkError as error:
         raise PluginError(str(error)) from None
-    made = ("proved.md", *_results(root))
+    results.clear()
+    results.update(result_pages(root))
+    made = ("proved.md", *results)
     config.nav = pages.navigation(existing, _notebooks(root), docs, root / "lib", made)
     formulas.clear()
     if maths.katex_files(docs):
@@ -85,10 +74,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, content in page.files.items():
             add(f"chapters/{path.stem}/{name}", content)
     try:
-        add("proved.md", kill_page(root))
+        add("proved.md", proved_page(root))
     except GroundUpError as error:
         raise PluginError(str(error)) from None
-    for address, text in _results(root).items():
+    for address, text in results.items():
         add(address, text)
     for address, text in pages.reference_pages(root / "lib").items():
         add(address, text)

@@ -1,11 +1,11 @@
-"""The page of the benchmark says what its JSON says, and its intervals are Wilson's."""
+"""The page of the digits says what its benchmark's JSON says, and its intervals are Wilson's."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from digits_page import RESULT, digits_page, interval
+from result_pages import RESULTS, digits_page, interval
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("all", "First", "Second", "Last", "Max", "Min")
@@ -34,11 +34,8 @@ def _part(runs: list[dict], pooled: list[dict]) -> dict:
     return {**head, "runs": runs, "pooled": pooled}
 
 
-def _page(folder: Path, **parts: dict) -> str:
-    path = folder / RESULT
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({name.replace("_", "-"): part for name, part in parts.items()}))
-    return digits_page(folder) or ""
+def _page(**parts: dict) -> str:
+    return digits_page(parts)
 
 
 def test_the_ends_of_an_interval_solve_the_equation_they_come_from():
@@ -60,18 +57,14 @@ def test_an_interval_covers_the_true_share():
         assert 0.92 < covered < 0.98
 
 
-def test_without_a_result_there_is_no_page(tmp_path: Path):
-    assert digits_page(tmp_path) is None
-
-
-def test_digits(tmp_path: Path):
+def test_digits():
     runs = [
         _run("fast step", 3, 100),
         _run("fast step", 4, 98, step=None),
         _run("plain step", 3, 90, step=300),
     ]
     pooled = [{"variant": "fast step", **_counts(198, 200)}]
-    page = _page(tmp_path, digits=_part(runs, pooled))
+    page = _page(digits=_part(runs, pooled))
     assert "| **all** | 198 | 200 | 99.00% [96.43%, 99.73%] | 98.0% |" in page
     assert "1 of 2 seeds came to 99%" in page
     assert "took 4.0 seconds by the clock, 90.0 of the processor" in page
@@ -81,16 +74,16 @@ def test_digits(tmp_path: Path):
     assert "two digits" not in page
 
 
-def test_two_digits(tmp_path: Path):
+def test_two_digits():
     groups = (*GROUPS, "0 to 9", "10 to 99")
     runs = [_run("decoder", seed, 99, groups=groups) for seed in (3, 4)]
     pooled = [{"variant": "decoder", **_counts(198, 200, groups)}]
-    page = _page(tmp_path, two_digits=_part(runs, pooled))
+    page = _page(two_digits=_part(runs, pooled))
     assert "| 10 to 99 | 198 | 200 | 99.00% [96.43%, 99.73%] | 99.0% |" in page
     assert "took 1.5 minutes" in page
 
 
-def test_ablations(tmp_path: Path):
+def test_ablations():
     steps = {"whole model": (200, 250), "without a": (300, None), "without b": (None, None)}
     runs = [
         _run(name, seed, right, step)
@@ -98,7 +91,7 @@ def test_ablations(tmp_path: Path):
         for seed, right, step in zip((3, 4), (60, 80), each, strict=True)
     ]
     pooled = [{"variant": name, **_counts(140, 200)} for name in steps]
-    page = _page(tmp_path, ablations=_part(runs, pooled))
+    page = _page(ablations=_part(runs, pooled))
     cells = "70.0% | " * 6 + "60.0% to 80.0% | "
     assert f"| whole model | {cells}200 to 250 |" in page
     assert f"| without a | {cells}300 to 300 (1 of 2 seeds) |" in page
@@ -107,7 +100,7 @@ def test_ablations(tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def committed():
-    return json.loads((ROOT / RESULT).read_text("utf-8"))
+    return json.loads((ROOT / RESULTS / "digits.json").read_text("utf-8"))
 
 
 def _shares(part: dict) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kill_page import as_page, kill_page
+from proved_page import proofs, proved_page
 
 from groundup.course.authoring.stubs import build
 from groundup.course.catalogue import Exercise, catalogue
@@ -69,7 +69,7 @@ def test_matrix(exercise: Exercise) -> None:
         "  nothing  x  x",
         "  squared  .  x",
     ]
-    assert "| `squared` |  | × |" in as_page([found])
+    assert "| `squared` |  | × |" in proofs([found])
     assert as_data(found)["mutants"][1]["rejected_by"] == ["test_three"]
     assert summary([found, found]) == "2 exercises, 4 checks, 4 mutants, 0 derived: no survivor"
 
@@ -97,12 +97,12 @@ def test_wrong_solution_and_finished_stub_are_faults(exercise: Exercise) -> None
 
 
 def test_page_is_kept_until_something_changes(exercise: Exercise) -> None:
-    page = kill_page(exercise.root)
+    page = proved_page(exercise.root)
     assert "**1 exercises, 2 checks, 2 mutants, 0 derived: no survivor.**" in page
     (kept,) = (exercise.root / ".cache/kills").iterdir()
     kept.write_text("kept")
     exercise.file.write_text("the learner's")
-    assert kill_page(exercise.root) == "kept"
+    assert proved_page(exercise.root) == "kept"
     exercise.mutants.write_text(MUTANTS.replace("return x * x", "return x + x"))
     with pytest.raises(WorkError, match=r"1.1: The mutant squared survives\."):
-        kill_page(exercise.root)
+        proved_page(exercise.root)
