@@ -1,10 +1,12 @@
 """What the repository itself promises."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import house
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -75,3 +77,30 @@ def test_readme_shows_the_recorded_tour() -> None:
         expected = f"| {row['ndcg']:.3f} | {row['recall']:.3f} |"
         assert any(row["what"] in line and expected in line for line in readme.splitlines()), row
     assert f"{record['seconds']:.0f} seconds" in readme
+
+
+def _contracts() -> str:
+    return (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_the_house_is_drawn_as_the_contracts_hold_it() -> None:
+    assert house.drawing(_contracts()) in (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def test_every_room_is_drawn() -> None:
+    rooms = {path.parent.name for path in (ROOT / "lib/groundup").glob("*/__init__.py")}
+    assert rooms == set(re.findall(r"\b[a-z]+\b", house.drawing(_contracts()).split("TD")[1]))
+
+
+def test_what_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:lib|docs|tests|benchmarks|chapters)/[\w./]+)`", text)
+    assert len(named) > 50
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert missing == ["chapters/NN_name.py", "benchmarks/results/NAME.json"]
+
+
+def test_where_is_answers_thirty_questions() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("### Where is…")[1]
+    rows = [line for line in table.split("\n\n")[1].splitlines() if "`" in line]
+    assert len(rows) == 30
