@@ -53,9 +53,14 @@ ROOMS = {
     "scratch": "scratch: NumPy",
     "neobert": "neobert: PyTorch",
     "embed": "embed: embeddings",
+    "parity": "parity: the ladder",
     "diagnose": "diagnose: checks",
+    "train": "train: the loop",
+    "data": "data: texts",
     "lab": "lab: the workbench",
+    "apps": "apps: commands",
     "course": "course: exercises and site",
+    "doctor": "doctor: this machine",
 }
 
 
