@@ -25,11 +25,17 @@ CLAIM = re.compile(
 
 _passing_over = False
 _measuring = False
+_refusing = False
 
 
 def measuring() -> bool:
     """Whether a function is called for a finite difference, hundreds of times alike."""
     return _measuring
+
+
+def refusing() -> bool:
+    """Whether a function is called with what it must refuse."""
+    return _refusing
 
 
 @contextmanager
@@ -217,6 +223,8 @@ def raises(
         when: what is wrong with the input, to follow "when".
         given: the inputs, by name, as they are to be shown.
     """
+    global _refusing
+    _refusing = True
     try:
         yield
     except error:
@@ -227,6 +235,8 @@ def raises(
         name = type(other).__name__
         says = f"{name} is raised, and should be {error.__name__}, when {when}."
         return fail(says, f"{name}: {other}", given)
+    finally:
+        _refusing = False
     fail(f"No {error.__name__} is raised when {when}.", given=given)
 
 
