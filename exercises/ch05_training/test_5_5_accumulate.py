@@ -35,7 +35,10 @@ def objective(model: Any, part: Part, rng: Any) -> Any:
 
 
 def fixed(model: Any, part: Any, rng: Any) -> Any:
-    """A part that says itself what its loss and its gradient are."""
+    """A part that says itself what its loss and its gradient are; it is called without a rng."""
+    if rng is not None:
+        expect.fail(f"No generator was passed, and the objective gets one: {rng}.")
+        return part.loss + rng.random(), {"w": np.array([part.slope])}
     return part.loss, {"w": np.array([part.slope])}
 
 
@@ -155,7 +158,7 @@ def test_gradient(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_three_parts(own: Any) -> None:
     """three parts of two answers each"""
-    parts = [Given(2, loss, 0.0) for loss in (1.0, 2.0, 6.0)]
+    parts = tuple(Given(2, loss, 0.0) for loss in (1.0, 2.0, 6.0))
     loss, _ = whole(own, fixed, {}, parts)
     expect.close(
         loss,

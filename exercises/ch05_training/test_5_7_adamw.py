@@ -100,7 +100,7 @@ def test_each_its_own_decay(own: Any) -> None:
     expect.close(
         np.array([params["w"][0, 0], params["bias"][0], params["u"][0, 0]]),
         np.array([1.8, 1.9, 2.05]),
-        what="w, bias and u",
+        what="The list of w, bias and u",
         given=given,
         probably="self.decay holds the decay of each parameter by its name. If you have 1.8 at "
         "[1], the bias decays too.",
@@ -117,6 +117,12 @@ def test_step_is_counted(own: Any) -> None:
         expect.fail(
             f"step_count is {state.step_count} after one step of three parameters.",
             probably="Count once a step, before the parameters: Adam's correction begins with 1.",
+        )
+    own.step(state, {name: np.ones(1) for name in "abc"}, 0.0)
+    if state.step_count != 2:
+        expect.fail(
+            f"step_count is {state.step_count} after a second step, at a rate of 0.",
+            probably="A schedule may begin or end with a rate of 0, and its steps count.",
         )
 
 

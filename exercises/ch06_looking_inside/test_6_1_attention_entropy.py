@@ -32,6 +32,8 @@ def test_share_shape(own: Any) -> None:
     for mask in (None, np.ones((2, 1, 4), bool), np.ones(4, bool), np.ones((3, 1), bool)):
         received = own.entropy_share(weights, mask)
         expect.array(received, like=weights, shape=(2, 3), what="The share")
+    one_row = own.entropy_share(weights[0, 0], np.ones(4, bool))
+    expect.array(np.asarray(one_row), like=weights, shape=(), what="The share of a single row")
 
 
 @check(Layer.INPUTS)

@@ -520,6 +520,16 @@ def no_shift(rng, logits, temperature=1.0):
 
 
 @mutant("7.3", replaces="sample")
+def divided_before_the_shift(rng, logits, temperature=1.0):
+    """The logits are divided before the largest is moved to zero: a tiny temperature overflows."""
+    if temperature == 0:
+        return greedy(logits)
+    scale(logits, temperature)  # refuses what it must
+    with np.errstate(all="ignore"):
+        return _along(rng, softmax(logits.astype(np.float64) / temperature))
+
+
+@mutant("7.3", replaces="sample")
 def zero_divides(rng, logits, temperature=1.0):
     """Temperature 0 is not handed to greedy, and the logits are divided by it."""
     return _along(rng, softmax(scale(logits, temperature)))
@@ -1049,6 +1059,14 @@ def another_dtype_taken(self, ids, cache, mask=None):
     """The config of the cache is compared and its dtype is not: float64 keys become float32."""
     if cache.keys.dtype != self.params["embedding"].dtype:
         return np.zeros((*ids.shape, self.config.vocabulary))
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def the_very_same_config(self, ids, cache, mask=None):
+    """The configs are compared with is: an equal one that was made apart is refused."""
+    if cache.config is not self.config:
+        raise ValueError("another config")
     return right_step(self, ids, cache, mask)
 
 
