@@ -96,8 +96,8 @@ def test_second_step(own: Any) -> None:
         what="The change of step 2",
         given=given,
         probably="The means are now 0.75·0.75 - 0.25·3 = -0.1875 and 0.5·4.5 + 0.5·9 = 6.75. "
-        "Corrected they are -0.1875 / (1 - 0.75²) and 6.75 / (1 - 0.5²) = 9: the exponent of the correction "
-        "is the step.",
+        "Corrected they are -0.1875 / (1 - 0.75²) and 6.75 / (1 - 0.5²) = 9: the exponent of the "
+        "correction is the step.",
     )
 
 
