@@ -32,28 +32,28 @@ def test_norm_is_a_number(own: Any) -> None:
 @check(Layer.INPUTS)
 def test_small_gradients_stay(own: Any) -> None:
     """gradients within the limit stay as they are"""
-    for limit in (1.0, 0.5, math.inf):
-        grads = {"a": np.array([0.3]), "b": np.array([0.4])}
+    for limit in (30.0, 10.0, 5.0, math.inf):
+        grads = {"a": np.array([3.0]), "b": np.array([4.0])}
         held = dict(grads)
         given = {"a": grads["a"].copy(), "b": grads["b"].copy(), "limit": limit}
         norm = own.clip_by_norm(grads, limit)
-        expect.close(norm, 0.5, what="The norm", given=given)
+        expect.close(norm, 5.0, what="The norm", given=given)
         expect.close(
             held["a"],
-            np.array([0.3]),
+            np.array([3.0]),
             what="a, afterwards,",
-            also=[np.array([0.3]) * min(1.0, limit / (0.5 + 1e-6))],
+            also=[np.array([3.0]) * min(1.0, limit / (5 + 1e-6))],
             given=given,
-            probably="The norm is 0.5, and the limit is that or more. If you have 0.6 at [0], "
+            probably="The norm is 5, and the limit is that or more. If you have 18 at [0], "
             "every gradient is brought to the limit, the short ones too.",
         )
         # A norm that nothing was done to is found again.
         expect.close(
             own.clip_by_norm(held, limit),
-            0.5,
+            5.0,
             what="The norm in a second call",
             given=given,
-            also=[0.5 * min(1.0, limit / (0.5 + 1e-6))],
+            also=[5 * min(1.0, limit / (5 + 1e-6))],
         )
 
 
@@ -120,7 +120,7 @@ def test_refuses(own: Any) -> None:
     """NaN, infinity, and a limit that is not above 0 raise ValueError"""
     for bad in (math.nan, math.inf, -math.inf):
         for a, b in ((1.0, bad), (bad, 1.0)):
-            grads = {"a": np.array([1.0, a]), "b": np.array([b])}
+            grads = {"a": np.array([1.0, a]), "b": np.array([[1.0, b]])}
             given = {name: g.copy() for name, g in grads.items()}
             with expect.raises(ValueError, f"a gradient is {bad}: no factor repairs it", given):
                 own.clip_by_norm(grads, 1.0)

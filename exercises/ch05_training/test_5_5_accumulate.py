@@ -94,15 +94,16 @@ def test_objectives_arrays(own: Any) -> None:
         written.append(part.slope)
         return part.loss, {"w": buffer}
 
-    _, grads = whole(own, reuses, {}, [Given(1, 1.0, 4.0), Given(1, 1.0, 8.0)])
-    given = {"gradient of part 1": 4.0, "gradient of part 2": 8.0, "counted": np.array([1, 1])}
+    _, grads = whole(own, reuses, {}, [Given(1, 1.0, 4.0), Given(3, 1.0, 6.0)])
+    given = {"gradient of part 1": 4.0, "gradient of part 2": 6.0, "counted": np.array([1, 3])}
     expect.close(
         grads["w"],
-        np.array([6.0]),
+        np.array([5.5]),
         what="The gradient",
         given=given,
-        probably="The mean of 4 and 8. The objective uses one array for its gradients and writes "
-        "over it at each call: what you add up must be an array of your own.",
+        probably="It is (1·4 + 3·6) / 4. The objective uses one array for its gradients and writes "
+        "over it at each call. If you have 9 at [0], that array was kept for the first part, and "
+        "the second part is in it: what you add up must be an array of your own.",
     )
     expect.close(
         buffer,

@@ -41,6 +41,7 @@ def test_refuses(own: Any) -> None:
     for grads, lr, why in (
         ({"b": np.ones(1)}, 0.1, "the gradient of w is missing"),
         (good | {"w": np.ones(1)}, 0.1, "w is (2, 1) and its gradient (1,), which broadcasts"),
+        (good | {"w": np.ones((1, 2))}, 0.1, "w is (2, 1) and its gradient (1, 2)"),
         (good, -0.1, "the rate is -0.1"),
     ):
         state = optimizer({"b": np.ones(1), "w": np.ones((2, 1))}, {"b": 0.0, "w": 0.0})

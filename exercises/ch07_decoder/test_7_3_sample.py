@@ -170,6 +170,7 @@ def test_extremes(own: Any) -> None:
     cases = (
         ([[10_000.0, 10_000.0, -10_000.0]], 1.0, 1),
         ([[3.0, 3.1, 3.0]], 1e-9, 1),
+        ([[3.1, 3.0, 3.1]], 1e-9, 2),
         ([[3.0, 3.1, 3.0]], 1e-310, 1),
         ([[-np.inf, -np.inf, 0.0]], 1.0, 2),
     )
@@ -182,7 +183,8 @@ def test_extremes(own: Any) -> None:
             what="The token drawn",
             given={"logits": np.array(logits), "temperature": temperature, "u": 0.637},
             probably="The exponential of a large number overflows, and that of minus infinity is "
-            "0. scale moves the largest logit of a row to zero first.",
+            "0. scale moves the largest logit of a row to zero first. Two that are equally likely "
+            "share the ruler at any temperature above 0.",
         )
 
 

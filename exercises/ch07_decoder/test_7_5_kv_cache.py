@@ -136,8 +136,8 @@ def test_length_and_mask(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_refuses_what_does_not_fit(own: Any) -> None:
     """what does not fit raises ValueError and changes nothing"""
-    other = DecoderConfig(vocabulary=8, width=4, heads=2, layers=2, hidden=4, max_length=6)
-    taller = DecoderConfig(vocabulary=7, width=4, heads=2, layers=3, hidden=4, max_length=6)
+    other, taller = replace(SMALL, vocabulary=8), replace(SMALL, layers=3)
+    longer = replace(SMALL, max_length=8)
     one, read = np.ones((1, 1), int), KVCache(SMALL, 1, np.float64)
     own.step(model(), np.array([[1, 2, 3, 4]]), read)
     cases: tuple[tuple[str, KVCache, Any, Any], ...] = (
@@ -147,6 +147,7 @@ def test_refuses_what_does_not_fit(own: Any) -> None:
         ("the cache is of two rows and ids of one", KVCache(SMALL, 2, np.float64), one, None),
         ("the cache is float32 and the model float64", KVCache(SMALL, 1, np.float32), one, None),
         ("the cache is for a vocabulary of 8, not 7", KVCache(other, 1, np.float64), one, None),
+        ("the cache has room for 8 tokens, not 6", KVCache(longer, 1, np.float64), one, None),
         ("the cache is for 3 layers, not 2", KVCache(taller, 1, np.float64), one, None),
         ("an id is 7 and there are 7 tokens", read, 7 * one, None),
         ("an id is -1", read, -one, None),

@@ -507,6 +507,28 @@ def refused_after_scaling(grads, limit):
 
 
 @mutant("5.3", replaces="clip_by_norm")
+def square_compared(grads, limit):
+    """The square of the norm is compared with the limit, and the norm divides it."""
+    _refuse_gradients(grads, limit)
+    norm = _joint(grads)
+    if norm**2 > limit:
+        _scale(grads, limit / norm)
+    return norm
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def first_entries_asked(grads, limit):
+    """Only the first entry of each array is asked for NaN and infinity."""
+    if not limit > 0 or not all(np.isfinite(g.flat[0]) for g in grads.values()):
+        raise ValueError("NaN or infinity")
+    with np.errstate(all="ignore"):
+        norm = _joint(grads)
+        if norm > limit:
+            _scale(grads, limit / norm)
+    return norm
+
+
+@mutant("5.3", replaces="clip_by_norm")
 def sum_of_norms(grads, limit):
     """The norms of the arrays are added: the joint norm is the root of the sum of their squares."""
     return _clip_with(lambda grads: sum(_joint({"": g}) for g in grads.values()))(grads, limit)

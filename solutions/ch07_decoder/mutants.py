@@ -520,6 +520,12 @@ def no_shift(rng, logits, temperature=1.0):
 
 
 @mutant("7.3", replaces="sample")
+def tiny_is_greedy(rng, logits, temperature=1.0):
+    """A temperature near 0 is taken for 0: of equals the first is always chosen, without a draw."""
+    return greedy(logits) if 0 <= temperature < 1e-6 else right_sample(rng, logits, temperature)
+
+
+@mutant("7.3", replaces="sample")
 def divided_before_the_shift(rng, logits, temperature=1.0):
     """The logits are divided before the largest is moved to zero: a tiny temperature overflows."""
     if temperature == 0:
