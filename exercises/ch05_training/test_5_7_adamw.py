@@ -37,14 +37,14 @@ GIVEN = {"w": np.array([[2.0]]), "gradient": np.array([[4.0]]), "lr": 0.1, "deca
 @check(Layer.SHAPES)
 def test_refuses(own: Any) -> None:
     """a missing or misshapen gradient, or a negative rate: ValueError"""
-    good = {"b": np.ones(1), "w": np.ones((2, 1))}
+    good = {"b": np.ones(1), "w": np.ones((1, 2))}
     for grads, lr, why in (
         ({"b": np.ones(1)}, 0.1, "the gradient of w is missing"),
-        (good | {"w": np.ones(1)}, 0.1, "w is (2, 1) and its gradient (1,), which broadcasts"),
-        (good | {"w": np.ones((1, 2))}, 0.1, "w is (2, 1) and its gradient (1, 2)"),
+        (good | {"w": np.ones(1)}, 0.1, "w is (1, 2) and its gradient (1,), which broadcasts"),
+        (good | {"w": np.ones(2)}, 0.1, "w is (1, 2) and its gradient (2,)"),
         (good, -0.1, "the rate is -0.1"),
     ):
-        state = optimizer({"b": np.ones(1), "w": np.ones((2, 1))}, {"b": 0.0, "w": 0.0})
+        state = optimizer({"b": np.ones(1), "w": np.ones((1, 2))}, {"b": 0.0, "w": 0.0})
         with expect.raises(ValueError, why):
             own.step(state, grads, lr)
         if state.step_count:

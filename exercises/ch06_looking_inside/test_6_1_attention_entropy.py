@@ -89,6 +89,14 @@ def test_zero_weight(own: Any) -> None:
         probably="As p goes to 0, p·log2 p goes to 0. NumPy gives 0·(-inf) and 0/0, which are not "
         "a number. A small number added inside the logarithm makes every entropy a little wrong.",
     )
+    weights = np.array([[1 - 2.0**-20, 2.0**-20]])
+    expect.close(
+        own.attention_entropy(weights.copy()),
+        np.array([bits(weights[0])]),
+        what="The entropy",
+        given={"weights": "1 - 2**-20 and 2**-20"},
+        probably="A weight of 2**-20 is small, and not zero: its surprise is 20 bits.",
+    )
 
 
 @check(Layer.EXAMPLE)

@@ -132,7 +132,10 @@ def test_refuses(own: Any) -> None:
     """bad temperatures and rows without a largest number: ValueError"""
     rng = np.random.default_rng(0)
     for temperature in (-1.0, -1e-9, np.inf, np.nan):
-        with np.errstate(all="ignore"), expect.raises(ValueError, f"it is {temperature}"):
+        with (
+            np.errstate(all="ignore"),
+            expect.raises(ValueError, f"the temperature is {temperature}"),
+        ):
             own.sample(rng, LOGITS.copy(), temperature)
     for row in ([1.0, np.nan], [1.0, np.inf], [-np.inf, -np.inf]):
         for temperature in (1.0, 0):

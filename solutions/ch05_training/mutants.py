@@ -948,6 +948,15 @@ def _right_share(part, counted):
 
 
 @mutant("5.5", replaces="accumulate")
+def zeros_of_a_dictionary(objective, model, parts, rng=None):
+    """The sums begin as zeros of the model's items, and a model need not be a dictionary."""
+    loss, grads = _accumulate(objective, model, parts, rng, _right_share)
+    for name, value in model.items():
+        grads[name] = np.zeros_like(value) + grads[name]
+    return loss, grads
+
+
+@mutant("5.5", replaces="accumulate")
 def mean_of_means(objective, model, parts, rng=None):
     """The plain mean of the parts' means: a part with one answer counts as much as one with ten."""
     return _accumulate(objective, model, parts, rng, lambda part, all: 1 / len(all))

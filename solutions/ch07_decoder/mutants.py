@@ -734,6 +734,19 @@ def ties_kept(logits, p):
 
 
 @mutant("7.4", replaces="top_p")
+def cumulated_in_float32(logits, p):
+    """The sum is taken in float32: one within 1e-8 of p may be on its other side."""
+    if not 0 < p <= 1:
+        raise ValueError("p")
+    rank = _rank(logits)
+    if p == 1:
+        return logits
+    falling = -np.sort(-softmax(logits.astype(np.float32)), axis=-1)
+    count = (falling.cumsum(axis=-1, dtype=np.float32) < p).sum(axis=-1, keepdims=True) + 1
+    return _keep(logits, rank < count)
+
+
+@mutant("7.4", replaces="top_p")
 def rows_together(logits, p):
     """All rows are sorted and summed as one: the nucleus of the batch and not of each row."""
     flat = _nucleus(logits.reshape(-1), p, lambda b, f: b < p)
