@@ -56,15 +56,17 @@ def test_shape(own: Any) -> None:
 def test_types(own: Any) -> None:
     """ids are whole numbers, and the mask is of True and False"""
     kinds = {"ids": (np.integer, "whole numbers"), "mask": (np.bool_, "True and False")}
-    for (name, (kind, words)), value in zip(kinds.items(), pad(own, BATCH), strict=True):
-        dtype = np.asarray(value).dtype
-        if not np.issubdtype(dtype, kind):
-            expect.fail(
-                f"{name} is of dtype {dtype}, and should be of {words}.",
-                given={"sequences": BATCH},
-                probably="An array used as an index picks rows if it holds whole numbers, keeps or "
-                "drops entries if it holds True and False, and is refused if it holds floats.",
-            )
+    for sequences in (BATCH, [[]]):
+        for (name, (kind, words)), value in zip(kinds.items(), pad(own, sequences), strict=True):
+            dtype = np.asarray(value).dtype
+            if not np.issubdtype(dtype, kind):
+                expect.fail(
+                    f"{name} is of dtype {dtype}, and should be of {words}.",
+                    given={"sequences": sequences},
+                    probably="An array used as an index picks rows if it holds whole numbers, "
+                    "keeps or drops entries if it holds True and False, and is refused if it holds "
+                    "floats.",
+                )
 
 
 @check(Layer.INPUTS, points=2)

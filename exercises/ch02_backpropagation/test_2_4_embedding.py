@@ -45,7 +45,8 @@ def test_output_shape(own: Any) -> None:
 def test_gradient_shape(own: Any) -> None:
     """dtable is like the table, and of the dtype of dx"""
     for ids, dtype in product(
-        (np.array([[1, 2, 0]]), np.array([[0, 1], [1, 2]])), (np.float32, np.float64)
+        (np.array([[1, 2, 0]]), np.array([[0, 1], [1, 2]]), np.zeros((2, 0), int)),
+        (np.float32, np.float64),
     ):
         table, dx = TABLE.astype(dtype), np.ones((*ids.shape, 2), dtype)
         expect.array(

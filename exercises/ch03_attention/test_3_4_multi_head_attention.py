@@ -174,7 +174,7 @@ def test_refuses_another_mask(own: Any) -> None:
 def test_refuses_heads(own: Any) -> None:
     """a number of heads that does not divide D raises ValueError"""
     case = {name: np.ones(shape) for name, shape in SHAPES.items()}
-    for heads in (3, 8, 0):
+    for heads in (3, 8, 0, -2):
         with expect.raises(ValueError, f"D is 4 and there are {heads} heads", {"heads": heads}):
             own.multi_head_attention(**case, heads=heads)
 

@@ -7,7 +7,7 @@ import numpy as np
 from groundup.course import expect
 from groundup.course.checks import Layer, check
 
-X = np.array([[1.0, -2.0, 3.0], [4.0, 0.5, -6.0]])
+X = np.array([[1.0, -2.0, 3.0], [4.0, 0.0, -6.0]])
 
 
 def drop(own: Any, x: Any, rate: float, seed: int | None = 0) -> Any:
@@ -178,7 +178,7 @@ def test_gradient(own: Any) -> None:
             what="dx",
             given={"x": X, "rate": rate, "dy": dy},
             probably="With the same draw, dropout is a multiplication by fixed numbers. They are "
-            "its derivative.",
+            "its derivative, where x is 0 too.",
         )
 
 

@@ -107,7 +107,7 @@ def array(
         says = f"{what} has shape {tuple(received.shape)}, not {shape}."
         fail(says, probably=probably)
     elif kind(received) != kind(like) or (exact and received.dtype != like.dtype):
-        fail(f"{what} is {received.dtype}, and the input is {like.dtype}.")
+        fail(f"{what} is {received.dtype}, and should be {like.dtype}.")
 
 
 def number(received: Any, *, what: str, probably: str = "") -> None:
