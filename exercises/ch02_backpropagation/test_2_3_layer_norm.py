@@ -90,7 +90,7 @@ def test_normal_by_hand(own: Any) -> None:
         "its root 3. If you have 1.179 at [0, 0], the squares are of x and not of x less its mean. "
         "If you have 1.443 at [0, 0], the sum is divided by 3 and not by 4. If you have 0.5556 at "
         "[0, 0], the root is missing. If you have 2.667 at [0, 0], the mean is not subtracted. If "
-        "you have nan at [0, 0], mean and variance run down the rows.",
+        "you have nan at [0, 0], the variance is 0, as that of a single number down the rows.",
     )
 
 

@@ -116,7 +116,7 @@ def test_each_token_once(own: Any) -> None:
         given={"ids": ids, "dx": dx},
         probably="Row 2 was read first and gets (1, 2); row 0 was read second and gets (3, 4). The "
         "rows that were not read get zeros. If you have 0 at [0, 0], the gradient of token 0 is "
-        "left out, as if it were padding that must not learn.",
+        "left out: here it is a token like any other.",
     )
 
 

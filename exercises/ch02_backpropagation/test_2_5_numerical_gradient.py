@@ -54,9 +54,9 @@ def test_square(own: Any) -> None:
         given={"x": x, "h": 0.5},
         probably="Half a step above it is 12.25, half a step below 6.25, and the two points are 1 "
         "apart. If you have 6.5, the difference is taken to one side. If you have 12, the "
-        "difference is divided by h, and the points are 2h apart. If you have 0, f did not see the "
-        "change: it reads the caller's x, so that very array must be changed. If you have -6, the "
-        "value above is subtracted from the one below.",
+        "difference is divided by h, and the points are 2h apart. If you have 0, perhaps f did not "
+        "see the change: it reads the caller's x, so that very array must be changed. If you have "
+        "-6, the value above is subtracted from the one below.",
     )
 
 
@@ -70,8 +70,8 @@ def test_cube(own: Any) -> None:
         what="The gradient",
         given={"x": x, "h": 0.5},
         probably="(2.5³ - 1.5³) / 1 = 15.625 - 3.375 = 12.25; the true slope is 12, and what is "
-        "too much is h². If you have 12, a small step of your own is used in place of h. If you "
-        "have 13, the step grows with x.",
+        "too much is h². If you have 12, another step or another formula is used: the "
+        "points are x + h and x - h. If you have 13, the step is 1 and not 0.5.",
     )
 
 

@@ -120,7 +120,7 @@ def test_backward_uses_the_same_draw(own: Any) -> None:
 @check(Layer.RANDOM, points=2)
 def test_share(own: Any) -> None:
     """the share of zeros is the rate, and the mean stays"""
-    for rate in (0.1, 0.5, 0.8):
+    for rate in (0.05, 0.55, 0.83):
         y, _ = drop(own, np.ones((100, 100)), rate, seed=4)
         given = {"x": "10,000 ones", "rate": rate}
         share, mean = float((y == 0).mean()), float(y.mean())

@@ -194,6 +194,15 @@ def any_case_for_all(text):
 
 
 @mutant("1.1", replaces="tokenize")
+def first_word_in_any_case(text):
+    """Only the first word may be in any case; an operation may, wherever it is."""
+    first, *rest = _words(text)
+    if not set(rest) <= set(TOKEN_IDS):
+        raise ValueError("a word is not in the vocabulary")
+    return [_id(first), *(TOKEN_IDS[word] for word in rest), EOS]
+
+
+@mutant("1.1", replaces="tokenize")
 def beginnings_accepted(text):
     """The beginning of a word is enough: Ma is taken for Max."""
 
@@ -730,6 +739,22 @@ def ninety_percent(inputs, order, shares=(0.9, 0.05, 0.05)):
     """The shares are 90/5/5 if the caller gives none; the signature says 80/10/10."""
     _refuse(inputs, order, shares)
     return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def rows_marked_by_index(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """-1 in order counts as the last row, as an index of NumPy does: order need not hold it."""
+    _refuse(inputs, np.where(order < 0, order + len(inputs), order), shares)
+    return _together(inputs, np.where(order < 0, order + len(inputs), order), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def key_by_base_seven(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The key of an input is a sum of tokens times powers, in which some inputs are alike."""
+    _refuse(inputs, order, shares)
+    keys = [sum(int(token) * 7**n for n, token in enumerate(row)) for row in inputs]
+    line, places = _line(keys, order)
+    return _parts(order, places, len(line), shares)
 
 
 @mutant("1.3", replaces="disjoint_split")

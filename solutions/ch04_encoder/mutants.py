@@ -618,6 +618,14 @@ def in_float64(x, mask=None):
 
 
 @mutant("4.3", replaces="mean_pool")
+def infinity_replaced(x, mask=None):
+    """np.nan_to_num hides infinity and NaN at real tokens too: the mean looks sound."""
+    _checked(x, mask)
+    share = _shares(x, mask)
+    return (share[:, None] @ np.nan_to_num(_shown(x, mask)))[:, 0], (share,)
+
+
+@mutant("4.3", replaces="mean_pool")
 def cleared_in_place(x, mask=None):
     """Padding is set to zero in the caller's own x."""
     _checked(x, mask)
