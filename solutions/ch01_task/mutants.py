@@ -184,16 +184,6 @@ def digits_by_arithmetic(text):
 
 
 @mutant("1.1", replaces="tokenize")
-def any_case_for_all(text):
-    """Every word is compared without case: [eos] is taken for [EOS]. It is right for operations."""
-    ids = {token.lower(): number for token, number in TOKEN_IDS.items()}
-    words = _words(text.lower())
-    if not set(words) <= set(ids):
-        raise ValueError("a word is not in the vocabulary")
-    return [*(ids[word] for word in words), EOS]
-
-
-@mutant("1.1", replaces="tokenize")
 def first_word_in_any_case(text):
     """Only the first word may be in any case; an operation may, wherever it is."""
     first, *rest = _words(text)
