@@ -36,8 +36,8 @@ def one(gate: float, value: float, dy: float) -> tuple[Tensor, Tensor]:
 @check(Layer.SHAPES)
 def test_shapes(own: Any) -> None:
     """the shape and the dtype of x come back"""
-    for dtype in (torch.float32, torch.float64):
-        for shape in ((2,), (3, 4), (2, 3, 6)):
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        for shape in ((2,), (3, 4), (2, 3, 6), (0, 4)):
             dy, x = draw(*shape, dtype=dtype)
             expect.array(
                 own.silu_gate_backward(dy, x),
@@ -45,7 +45,7 @@ def test_shapes(own: Any) -> None:
                 shape=shape,
                 what="The gradient",
                 probably="It has an entry for each entry of x: F for the gates, then F for the "
-                "values, along the last axis.",
+                "values, along the last axis. Without a row there is none.",
             )
 
 
