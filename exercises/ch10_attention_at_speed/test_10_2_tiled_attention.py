@@ -90,6 +90,24 @@ def test_result(own: Any) -> None:
     result = own.tiled_attention(q, k, v, block=(2, 2))
     expect.parts(result, ("y", "cache"))
     expect.array(result[0], like=q, shape=q.shape, what="y")
+    expect.array(result[1][4], like=q, shape=(2, 3, 2, 1), what="cache[4], the log-sum-exp,")
+
+
+@check(Layer.SHAPES)
+def test_refuses(own: Any) -> None:
+    """what does not fit raises ValueError: mask, causal, block"""
+    q = Q.repeat(2, axis=0)
+    for when, keys, options in (
+        ("the mask is of integers", K, {"mask": np.ones((2, 4), int)}),
+        ("the mask is of floats", K, {"mask": np.ones((2, 4))}),
+        ("the mask is (2, 5), and the scores are (2, 4)", K, {"mask": np.ones((2, 5), bool)}),
+        ("the mask is (3, 4), and the scores are (2, 4)", K, {"mask": np.ones((3, 4), bool)}),
+        ("there are 2 causal queries and 1 key", K[:1], {"causal": True}),
+        ("a tile has 0 queries", K, {"block": (0, 2)}),
+        ("a tile has 0 keys", K, {"block": (2, 0)}),
+    ):
+        with expect.raises(ValueError, when, options):
+            own.tiled_attention(q.copy(), keys.copy(), keys.copy(), **options)
 
 
 @check(Layer.INPUTS)
@@ -127,7 +145,7 @@ def test_two_tiles(own: Any) -> None:
             np.array([[2.4, 0.0, 0.0, 0.0]]),
             what="y",
             given={"q": Q, "k[:, 0]": K[:, 0], "v[:, 0]": V[:, 0], "block": (1, size)},
-            probably="In one tile it is right. In tiles of 2, the first gives the sum 1.25 and the "
+            probably="In tiles of 2, the first gives the sum 1.25 and the "
             "output 6, both relative to ln 4; the second makes them 1.875 and 4.5, relative to "
             "ln 8. If you have 1.2 at [0, 0], only the last tile counts. If you have 2.462 at "
             "[0, 0], the last, shorter tile is left out.",
@@ -244,8 +262,8 @@ def test_random(own: Any) -> None:
             own,
             case,
             BLOCKS,
-            "The examples are right, so look at tiles that do not divide the length, at axes in "
-            "front of T, and at a T and an S that differ.",
+            "Tiles need not divide the length, any axes may come in front of T, and T and S may "
+            "differ.",
         )
 
 
@@ -253,15 +271,17 @@ def test_random(own: Any) -> None:
 def test_random_masks(own: Any) -> None:
     """random masks, causal masks, and both"""
     rng = np.random.default_rng(102)
-    for case in cases(103):
-        mask = rng.random((*case["q"].shape[:-1], case["k"].shape[-2])) < 0.6
-        for options in ({"mask": mask}, {"causal": True}, {"mask": mask, "causal": True}):
+    for n, case in enumerate(cases(103)):
+        full = (*case["q"].shape[:-1], case["k"].shape[-2])
+        shapes = (full, full[-1:], (full[-2], 1))  # all of them broadcast to the scores
+        mask, other = (rng.random(shapes[(n + i) % 3]) < 0.6 for i in range(2))
+        for options in ({"mask": mask}, {"causal": True}, {"mask": other, "causal": True}):
             compare(
                 own,
                 {**case, **options},
                 BLOCKS[1:4],
-                "Without a mask it is right. Each tile has its own part of the mask, and a score "
-                "that must not be seen is minus infinity before merge_block.",
+                "Each tile has its own part of the mask, which may broadcast to (..., T, S), and a "
+                "score that must not be seen is minus infinity before merge_block.",
             )
 
 

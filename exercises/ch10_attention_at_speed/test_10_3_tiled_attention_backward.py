@@ -240,8 +240,8 @@ def test_random(own: Any) -> None:
         104,
         lambda rng, shape: {},
         ((1, 1), (2, 2), (3, 2), (2, 3), (9, 9)),
-        "The examples are right, so look at tiles that do not divide the length, at axes in front "
-        "of T, and at a T and an S that differ.",
+        "Tiles need not divide the length, any axes may come in front of T, and T and S may "
+        "differ.",
     )
 
 
@@ -252,7 +252,8 @@ def test_random_masks(own: Any) -> None:
         (
             lambda rng, shape: {"mask": rng.random(shape) < 0.6},
             lambda rng, shape: {"causal": True},
-            lambda rng, shape: {"mask": rng.random(shape) < 0.6, "causal": True},
+            lambda rng, shape: {"mask": rng.random(shape[-1:]) < 0.6, "causal": True},
+            lambda rng, shape: {"mask": rng.random((shape[-2], 1)) < 0.6},
         )
     ):
         compare(
@@ -260,8 +261,8 @@ def test_random_masks(own: Any) -> None:
             105 + n,
             options,
             ((2, 2), (3, 2), (1, 3)),
-            "Without a mask it is right. The scores are computed again, so they must be masked "
-            "again: minus infinity where visible says False.",
+            "The scores are computed again, so they must be masked again: minus infinity where "
+            "visible says False.",
         )
 
 
