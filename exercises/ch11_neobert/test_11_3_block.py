@@ -262,8 +262,8 @@ def test_random(own: Any) -> None:
             np.stack(expected),
             what="The stream",
             given={"x": x, "norm_position": position},
-            probably="Only attention looks at other tokens: norms and ffn work on each token alone, "
-            "in the order of norm_position.",
+            probably="Only attention looks at other tokens: norms and ffn work on each token "
+            "alone, in the order of norm_position.",
         )
 
 

@@ -106,7 +106,7 @@ def test_whole_numbers(own: Any) -> None:
         if not isinstance(value, Integral) or isinstance(value, bool):
             expect.fail(
                 f"{name} is {value!r}, {type(value).__name__} and not int.",
-                probably="A count is a whole number. A single / makes a float of everything that it "
+                probably="A count is a whole number. A single / makes a float of everything it "
                 "touches; config.swiglu_size is whole already.",
             )
 
