@@ -213,16 +213,17 @@ def test_errors_that_cancel(own: Any) -> None:
 
 @check(Layer.RANDOM, points=2)
 def test_directions(own: Any) -> None:
-    """three parameters: the directions that the generator draws"""
-    scale = (1.0, 2.0, 3.0)
+    """four parameters: the directions that the generator draws"""
+    scale = (1.0, 0.0, 2.0, 3.0)
     named = {
         "one": leaf(0.3),
+        "without gradient": leaf(0.4, 0.6),
         "two": torch.full((2, 2), 0.5, dtype=torch.float64, requires_grad=True),
         "three": leaf(-0.2, 0.9, 0.4),
     }
 
     def loss() -> Tensor:
-        return sum((s * p**3).sum() for s, p in zip(scale, named.values(), strict=True))
+        return sum((s * p**3).sum() for s, p in zip(scale, named.values(), strict=True) if s)
 
     result = errors(own, loss, named, dice(), h=0.2)
     generator = dice()
@@ -238,9 +239,9 @@ def test_directions(own: Any) -> None:
             what=f"The error of {name}",
             given={name: p, "h": 0.2},
             probably="Each parameter has a direction of its own, drawn in their order by "
-            "torch.randn with the generator, and divided by its length. While one moves, the "
-            "others stay where they were. Slopes may be below zero: what divides is the larger of "
-            "their sizes.",
+            "torch.randn with the generator, and divided by its length, one without a gradient "
+            "too. While one moves, the others stay where they were. Slopes may be below zero: what "
+            "divides is the larger of their sizes.",
         )
 
 

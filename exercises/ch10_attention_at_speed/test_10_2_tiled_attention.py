@@ -227,13 +227,15 @@ def test_causal(own: Any) -> None:
 def test_traffic(own: Any) -> None:
     """what is loaded and stored, counted by hand"""
     q, k, v = np.zeros((4, 1)), np.zeros((4, 1)), np.ones((4, 1))
-    for block, causal, loaded in (
-        ((2, 2), False, 4 + 2 * 8),
-        ((2, 2), True, 4 + 3 * 4),
-        ((1, 2), False, 4 + 4 * 8),
+    lower = np.tri(4, dtype=bool)
+    for block, mask, causal, loaded in (
+        ((2, 2), None, False, 4 + 2 * 8),
+        ((2, 2), None, True, 4 + 3 * 4),
+        ((2, 2), lower, False, 4 + 3 * 4),
+        ((1, 2), None, False, 4 + 4 * 8),
     ):
         traffic = counter()
-        own.tiled_attention(q, k, v, causal=causal, block=block, traffic=traffic)
+        own.tiled_attention(q, k, v, mask, causal, block, traffic)
         for what, received, expected in zip(
             ("loaded", "stored", "in the largest tile"),
             traffic.counts.copy(),
@@ -244,10 +246,11 @@ def test_traffic(own: Any) -> None:
                 received,
                 expected,
                 what=f"The count of numbers {what}",
-                given={"T, S, K": "4, 4, 1", "block": block, "causal": causal},
+                given={"T, S, K": "4, 4, 1", "block": block, "causal": causal, "mask": mask},
                 probably="In tiles of 2 and 2, the 4 numbers of q are loaded once and the 8 of k "
-                "and v for each of the two tiles of queries: 20. With a causal mask one pair of "
-                "tiles of the four is empty and not loaded: 4 + 3·4 = 16. With one query in a tile "
+                "and v for each of the two tiles of queries: 20. Where no query may look ahead, by "
+                "causal or by a mask, one pair of tiles of the four is empty and not loaded: "
+                "4 + 3·4 = 16. With one query in a tile "
                 "k and v are loaded four times: 36. Stored are the 4 numbers of y and the 4 of the "
                 "log-sum-exp. If you have 24, q is loaded for each pair of tiles. If you have 12, "
                 "everything is loaded in one piece.",

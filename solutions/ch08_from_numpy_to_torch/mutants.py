@@ -571,3 +571,13 @@ def largest_not_in_size(loss, parameters, generator, h=1e-5):
         h,
         error=lambda a, b: abs(a - b) / max(a, b, 1e-3),
     )
+
+
+@mutant("8.3", replaces="slope_errors")
+def no_direction_for_none(loss, parameters, generator, h=1e-5):
+    """A parameter whose gradient is None gets its direction last: the others get each other's."""
+    grads = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
+    reached = dict(zip(parameters, grads, strict=True))
+    first = {name: each for name, each in parameters.items() if reached[name] is not None}
+    found = _check(loss, {**first, **parameters}, generator, h)
+    return {name: found[name] for name in parameters}

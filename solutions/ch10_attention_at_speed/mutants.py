@@ -773,3 +773,29 @@ def no_token_refused(mask):
         raise ValueError("there is no token")
     places, _, ends, longest, positions = _unpad(mask)
     return places, Packed(ends, longest, positions)
+
+
+@mutant("10.2", replaces="tiled_attention")
+def only_causal_skipped(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """Tiles are skipped where causal makes them empty, and not where the mask does."""
+
+    def look(rows, columns, shape, _, causal):
+        return visible(rows, columns, shape, mask, causal)
+
+    if mask is None or mask.dtype != bool:
+        return _forward(q, k, v, mask, causal, block, traffic)
+    y, cache = _forward(q, k, v, np.ones_like(mask), causal, block, traffic, look=look)
+    return y, (*cache[:5], mask, *cache[6:])
+
+
+@mutant("10.3", replaces="tiled_attention_backward")
+def only_causal_skipped_again(dy, cache, traffic=None):
+    """On the way back tiles are skipped where causal makes them empty, not where the mask does."""
+    *kept, mask, causal, block = cache
+    if mask is None:
+        return _backward(dy, cache, traffic)
+
+    def look(rows, columns, shape, _, causal):
+        return visible(rows, columns, shape, mask, causal)
+
+    return _backward(dy, (*kept, np.ones_like(mask), causal, block), traffic, look=look)

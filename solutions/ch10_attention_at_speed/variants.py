@@ -57,6 +57,37 @@ def joined(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
     return y, (q, k, v, y, log_sum, mask, causal, block)
 
 
+@variant("10.3", replaces="tiled_attention_backward")
+def with_the_gradients_in_lists(dy, cache, traffic=None):
+    """Gradients of keys and values are joined at the end, D is kept in a list of tiles."""
+    q, k, v, y, log_sum, mask, causal, block = cache
+    counter = traffic or Traffic()
+    shape, rate = (*q.shape[:-1], k.shape[-2]), q.shape[-1] ** -0.5
+    cuts = [slice(i, min(i + block[0], shape[-2])) for i in range(0, shape[-2], block[0])]
+    shares = []
+    for rows in cuts:
+        product = np.einsum("...k,...k->...", *(counter.load(e[..., rows, :]) for e in (dy, y)))
+        shares.append(counter.store(product[..., None]))
+    dq, found = counter.store(q - q), []
+    for start in range(0, shape[-1], block[1]):
+        columns = slice(start, min(start + block[1], shape[-1]))
+        keys, values = counter.load(k[..., columns, :]), counter.load(v[..., columns, :])
+        dkeys, dvalues = keys * 0, values * 0
+        for share, rows in zip(shares, cuts, strict=True):
+            look = visible(rows, columns, shape, mask, causal)
+            if look.any():
+                tile, slope = counter.load(q[..., rows, :]), counter.load(dy[..., rows, :])
+                raw = tile @ np.swapaxes(keys, -1, -2) * rate - counter.load(log_sum[..., rows, :])
+                weights = np.exp(np.where(look, raw, -np.inf))
+                change = slope @ np.swapaxes(values, -1, -2) - counter.load(share)
+                dscores = weights * change * rate
+                dvalues = dvalues + np.einsum("...ts,...tk->...sk", weights, slope)
+                dkeys = dkeys + np.einsum("...ts,...tk->...sk", dscores, tile)
+                dq[..., rows, :] = counter.store(counter.load(dq[..., rows, :]) + dscores @ keys)
+        found.append((counter.store(dkeys), counter.store(dvalues)))
+    return [dq, *(np.concatenate(each, axis=-2) for each in zip(*found, strict=True))]
+
+
 @variant("10.4", replaces="unpad")
 def counted(mask):
     """Counted in Python, token by token; the longest is an integer of NumPy."""
