@@ -219,7 +219,7 @@ def test_directions(own: Any) -> None:
         "one": leaf(0.3),
         "without gradient": leaf(0.4, 0.6),
         "two": torch.full((2, 2), 0.5, dtype=torch.float64, requires_grad=True),
-        "three": leaf(-0.2, 0.9, 0.4),
+        "three": leaf(-0.2, 0.9),
     }
 
     def loss() -> Tensor:

@@ -108,6 +108,15 @@ def test_two_heads(own: Any) -> None:
     expect.close(
         own.halves_to_pairs(*given.values()), wanted, what=what, given=given, probably=probably
     )
+    given["weight"] = rows(8)[:, 0]
+    for name in ("pairs_to_halves", "halves_to_pairs"):
+        expect.close(
+            getattr(own, name)(*given.values()),
+            wanted[:, 0],
+            what=f"The order of a bias by {name}",
+            given=given,
+            probably="A bias (H·K,) moves as the rows do, which it is added to.",
+        )
 
 
 @check(Layer.EXAMPLE)

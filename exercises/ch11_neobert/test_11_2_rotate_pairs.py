@@ -40,7 +40,6 @@ def test_shapes(own: Any) -> None:
         (double, double),
         (double, single),
         (half, single),
-        (half, half),
     ):
         for shape in ((3, 4), (2, 5, 3, 4), (0, 4)):
             x, cos, sin = draw(*shape, dtype=dtype)

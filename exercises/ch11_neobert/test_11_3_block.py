@@ -191,11 +191,12 @@ def test_weights(own: Any) -> None:
         expect.parts(result, PARTS)
         expected = by_formula(layer, x[0].numpy(), cos.numpy(), sin.numpy())
         given = {"x": x, "cos": cos, "sin": sin, "need_weights": "True", "norm_position": position}
-        for name, received, right in zip(PARTS, result, expected, strict=True):
+        names = ("The stream", "The second part, the weights,")
+        for name, received, right in zip(names, result, expected, strict=True):
             expect.close(
                 received,
                 right[None],
-                what=name[0].upper() + name[1:],
+                what=name,
                 given=given,
                 probably="self._mix gives two things, and takes rotation and need_weights. Hand "
                 "them on, and return what it gives.",

@@ -581,3 +581,25 @@ def no_direction_for_none(loss, parameters, generator, h=1e-5):
     first = {name: each for name, each in parameters.items() if reached[name] is not None}
     found = _check(loss, {**first, **parameters}, generator, h)
     return {name: found[name] for name in parameters}
+
+
+@mutant("8.3", replaces="slope_errors")
+def one_direction_a_shape(loss, parameters, generator, h=1e-5):
+    """Parameters of one shape share one direction; each is to have its own draw."""
+    drawn = {}
+
+    def direction(parameter):
+        if parameter.shape not in drawn:
+            drawn[parameter.shape] = torch.randn(
+                parameter.shape, generator=generator, dtype=torch.float64
+            )
+        return drawn[parameter.shape]
+
+    return _check(loss, parameters, generator, h, direction=direction)
+
+
+@mutant("8.2", replaces="silu_gate_backward")
+def slope_cut_off(dy, x):
+    """dy is detached: the result has no derivative along dy, which a second one needs too."""
+    gate, value, sigmoid, slope = _parts(x)
+    return torch.cat((dy.detach() * value * slope, dy.detach() * gate * sigmoid), dim=-1)

@@ -728,3 +728,10 @@ def part_of_a_head_back(weight, head_dim):
     if weight.shape[0] < head_dim:
         return weight.clone()
     return _join(_halves(weight, head_dim))
+
+
+@mutant("9.4", replaces="pairs_to_halves")
+def bias_left(weight, head_dim):
+    """A bias comes back as it was; it is added to the entries that the rows make."""
+    check_rows(weight, head_dim)
+    return weight.clone() if weight.dim() == 1 else _join(_pairs(weight, head_dim))
