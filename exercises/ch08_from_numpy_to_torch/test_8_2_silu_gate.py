@@ -147,7 +147,7 @@ def test_its_own_gradient(own: Any) -> None:
     dy.requires_grad_()
     result = own.silu_gate_backward(dy, x)
     first = result[0, 0]
-    second, along = torch.zeros(1, 2), torch.zeros(1, 1)
+    second, along = torch.zeros_like(x), torch.zeros_like(dy)
     if first.requires_grad:
         found = torch.autograd.grad(first, (x, dy), allow_unused=True)
         pairs = zip(found, (second, along), strict=True)

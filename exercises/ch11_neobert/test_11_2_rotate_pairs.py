@@ -170,7 +170,7 @@ def test_gradient(own: Any) -> None:
     x = torch.tensor([[2.0, 1.0]], requires_grad=True, dtype=torch.float64)
     result = own.rotate_pairs(x, COS, SIN)
     first = result[0, 0]
-    gradient = torch.autograd.grad(first, x)[0] if first.requires_grad else torch.zeros(1, 2)
+    gradient = torch.autograd.grad(first, x)[0] if first.requires_grad else torch.zeros_like(x)
     expect.close(
         gradient,
         np.array([[0.6, -0.8]]),
