@@ -1,4 +1,4 @@
-# Stub fa4dfc994128: yours to edit. It is never written over unasked.
+# Stub 22736436e885: yours to edit. It is never written over unasked.
 """Exercise 1.3, A split that shares no input.
 
 Write the body of ``disjoint_split``, then run
@@ -30,7 +30,7 @@ def disjoint_split(
         The row numbers of each part, an array of whole numbers for each, in the order of ``order``.
 
     Raises:
-        ValueError: order does not hold every row once, a share is negative, or the shares do not
-            sum to 1 within rounding (1e-9).
+        ValueError: order does not hold every row once, a share is negative or not a number, or the
+            shares do not sum to 1 within rounding (1e-9).
     """
     raise NotImplementedError("1.3")

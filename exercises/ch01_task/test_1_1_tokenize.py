@@ -116,10 +116,18 @@ def test_commas(own: Any) -> None:
         )
 
 
+ANY_WORDS = (
+    ("9 3", [19, 13, 1]),
+    (") Min (", [8, 6, 7, 1]),
+    ("First", [2, 1]),
+    ("3 Max Max", [13, 5, 5, 1]),
+)
+
+
 @check(Layer.EXAMPLE)
 def test_any_words(own: Any) -> None:
     """known words in any order, whether or not they ask something"""
-    for text, ids in (("9 3", [19, 13, 1]), (") Min (", [8, 6, 7, 1]), ("First", [2, 1])):
+    for text, ids in ANY_WORDS:
         same(
             own,
             text,
@@ -160,6 +168,12 @@ def test_any_case(own: Any) -> None:
             [number, 7, 13, 8, 1],
             "The ids of First, Second and Last are 2, 3 and 4, in any case.",
         )
+    same(
+        own,
+        "( 3 mIN",
+        [7, 13, 6, 1],
+        "An operation may be in any case wherever it is, not as the first word alone.",
+    )
 
 
 @check(Layer.EXAMPLE)

@@ -56,15 +56,17 @@ def test_shape(own: Any) -> None:
 def test_types(own: Any) -> None:
     """ids are whole numbers, and the mask is of True and False"""
     kinds = {"ids": (np.integer, "whole numbers"), "mask": (np.bool_, "True and False")}
-    for (name, (kind, words)), value in zip(kinds.items(), pad(own, BATCH), strict=True):
-        dtype = np.asarray(value).dtype
-        if not np.issubdtype(dtype, kind):
-            expect.fail(
-                f"{name} is of dtype {dtype}, and should be of {words}.",
-                given={"sequences": BATCH},
-                probably="An array used as an index picks rows if it holds whole numbers, keeps or "
-                "drops entries if it holds True and False, and is refused if it holds floats.",
-            )
+    for sequences in (BATCH, [[]]):
+        for (name, (kind, words)), value in zip(kinds.items(), pad(own, sequences), strict=True):
+            dtype = np.asarray(value).dtype
+            if not np.issubdtype(dtype, kind):
+                expect.fail(
+                    f"{name} is of dtype {dtype}, and should be of {words}.",
+                    given={"sequences": sequences},
+                    probably="An array used as an index picks rows if it holds whole numbers, "
+                    "keeps or drops entries if it holds True and False, and is refused if it holds "
+                    "floats.",
+                )
 
 
 @check(Layer.INPUTS, points=2)
@@ -93,8 +95,8 @@ def test_ids(own: Any) -> None:
         what="ids",
         given={"sequences": BATCH},
         probably="The first row is 4, 1 and two [PAD], which is 0. If you have 0 at [0, 0], the "
-        "padding is on the left. If you have 1 at [0, 2], you fill up with [EOS]. If you have 5 at "
-        "[0, 0], the rows have changed places.",
+        "row begins with [PAD]: padding belongs on the right. If you have 1 at [0, 2], [EOS] is "
+        "where padding should be. If you have 5 at [0, 0], the rows have changed places.",
     )
 
 
@@ -108,7 +110,7 @@ def test_mask(own: Any) -> None:
         what="mask, shown as 1 for True and 0 for False,",
         given={"sequences": BATCH},
         probably="The first row is 1, 1, 0, 0: two real tokens, [EOS] among them, and two [PAD]. "
-        "If you have 0 at [1, 0], the mask is inverted: True means padding there.",
+        "If you have 0 at [1, 0], a real token is False; in an inverted mask they all are.",
     )
 
 

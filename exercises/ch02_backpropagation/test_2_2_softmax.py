@@ -93,14 +93,21 @@ def test_two_rows(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_masked_entry(own: Any) -> None:
     """an entry of minus infinity gets no weight"""
-    x = np.array([[-np.inf, 0.0, 0.0]])
-    expect.close(
-        own.softmax(x.copy()),
-        np.array([[0.0, 0.5, 0.5]]),
-        what="p",
-        given={"x": x},
-        probably="exp(-inf) is 0, and the rest shares the weight.",
-    )
+    for low in (0.0, -20_000.0):
+        x = np.array([[-np.inf, low, low]])
+        p = own.softmax(x.copy())
+        expect.close(
+            p,
+            np.array([[0.0, 0.5, 0.5]]),
+            what="p",
+            given={"x": x},
+            probably="exp(-inf) is 0, and the rest shares the weight, however low it is.",
+        )
+        if p[0, 0] != 0:
+            says = f"The entry of minus infinity has a weight of {p[0, 0]:.0e}, and should have 0."
+            expect.fail(
+                says, given={"x": x}, probably="It must get no weight, not even a small one."
+            )
 
 
 @check(Layer.EXAMPLE)
@@ -122,6 +129,13 @@ def test_masked_row(own: Any) -> None:
         what="p of the first row alone",
         given={"x": x[0]},
         probably="x has one axis here, and its one row is masked throughout.",
+    )
+    expect.close(
+        own.softmax_backward(np.array([1.0, -2.0]), np.zeros(2)),
+        np.zeros(2),
+        what="dx of a row without weights",
+        given={"dp": np.array([1.0, -2.0]), "p": np.zeros(2)},
+        probably="All weights are 0 there, and every term of the gradient has one in it.",
     )
 
 

@@ -1,4 +1,4 @@
-# Stub fee4e31ae659: yours to edit. It is never written over unasked.
+# Stub 878e4b163817: yours to edit. It is never written over unasked.
 """Exercise 3.4, Multi-head attention.
 
 Write the body of ``multi_head_attention`` and ``multi_head_attention_backward``, then run
@@ -29,14 +29,15 @@ def multi_head_attention(
         wqkv: (D, 3D): query, key and value columns, in this order.
         bqkv: (3D,).
         wo: (D, D), bo: (D,): the projection that mixes the heads.
-        heads: H, which must divide D.
+        heads: H, at least 1, which must divide D.
         mask: (B, T), True at real tokens; padding is never looked at.
 
     Returns:
         y (B, T, D), and the cache :func:`multi_head_attention_backward` needs.
 
     Raises:
-        ValueError: H does not divide D, the mask has another shape than (B, T) or is not boolean.
+        ValueError: H is below 1 or does not divide D, the mask has another shape than (B, T) or is
+            not boolean.
     """
     raise NotImplementedError("3.4")
 

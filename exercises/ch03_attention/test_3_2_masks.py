@@ -131,6 +131,13 @@ def test_masks_of_their_own(own: Any) -> None:
     expected = one.copy()
     if one.flags.writeable:
         one[...] = False
+    else:
+        expect.fail(
+            "The mask can't be written to.",
+            given={"queries": 2, "keys": 3},
+            probably="A new array can. A caller may change the mask that it got, as mask &= real "
+            "does.",
+        )
     other = own.causal_mask(2, 3).copy()
     if one.flags.writeable:
         one[...] = expected
@@ -148,8 +155,8 @@ def test_masks_of_their_own(own: Any) -> None:
 def test_random_padding(own: Any) -> None:
     """random padding on either side: the same keys for every query"""
     rng = np.random.default_rng(32)
-    for batch, length in ((1, 2), (3, 3), (2, 5)):
-        real = rng.random((batch, length)) < 0.6
+    for batch, length, share in ((1, 2, 0.6), (3, 3, 0.6), (2, 5, 0.6), (2, 3, 0.0)):
+        real = rng.random((batch, length)) < share
         received = own.key_mask(real.copy())
         expect.array(received, like=real, shape=(batch, 1, 1, length), what="key_mask(real)")
         for t in range(length):

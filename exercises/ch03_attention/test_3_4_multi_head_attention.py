@@ -146,8 +146,7 @@ def test_mask_by_hand(own: Any) -> None:
         given={**PAPER, "heads": 2, "mask": mask},
         probably="With one key left, its weight is 1: head 0 returns 8 and head 1 returns 3, for "
         "both queries. If you have 14 at [0, 1, 0], padding is looked at. If you have 10 at "
-        "[0, 0, 0], only padding is looked at. The mask hides keys, "
-        "and not queries.",
+        "[0, 0, 0], the one real token is not looked at. The mask hides keys, and not queries.",
     )
 
 
@@ -174,7 +173,7 @@ def test_refuses_another_mask(own: Any) -> None:
 def test_refuses_heads(own: Any) -> None:
     """a number of heads that does not divide D raises ValueError"""
     case = {name: np.ones(shape) for name, shape in SHAPES.items()}
-    for heads in (3, 8, 0):
+    for heads in (3, 8, 0, -2):
         with expect.raises(ValueError, f"D is 4 and there are {heads} heads", {"heads": heads}):
             own.multi_head_attention(**case, heads=heads)
 

@@ -1,4 +1,4 @@
-# Stub 49d2357de27c: yours to edit. It is never written over unasked.
+# Stub ae46f490d133: yours to edit. It is never written over unasked.
 """Exercise 4.4, Dropout.
 
 Write the body of ``dropout`` and ``dropout_backward``, then run
@@ -24,7 +24,7 @@ def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Arr
         y, the shape of x, and the cache :func:`dropout_backward` needs.
 
     Raises:
-        ValueError: the rate lies outside [0, 1).
+        ValueError: the rate lies outside [0, 1), or is not a number.
     """
     raise NotImplementedError("4.4")
 

@@ -123,6 +123,8 @@ def test_gradient_shapes(own: Any) -> None:
         expect.parts(result, ("dx", "the gradients by name"))
         dx, grads = result
         expect.array(dx, like=x, shape=x.shape, what="dx")
+        if missing := [name for name in p if name not in grads]:
+            expect.fail(f"There is no gradient of {', '.join(missing)}.")
         for name, value in p.items():
             what = f'The gradient of "{name}"'
             expect.array(grads.get(name), like=value, shape=value.shape, what=what)

@@ -104,9 +104,10 @@ def test_with_padding(own: Any) -> None:
         given={"x": X, "mask": MASK},
         probably="The second example has two real tokens, and its mean is (2 + 6) / 2 = 4 and "
         "(4 + 0) / 2 = 2. If you have 7 at [1, 0], padding is averaged too. If you have 2.667 at "
-        "[1, 0], padding is left out of the sum and still counted: divide by 2 and not by T = 3. "
-        "If you have 0 at [0, 0], the mask is read the wrong way round. If you have 3.6 at [0, 0], "
-        "the real tokens of the whole batch are counted, and each example needs its own count.",
+        "[1, 0], the sum of its two real tokens is divided by 3, and must be divided by 2. If you "
+        "have 0 at [0, 0], no token of the first example counts: True marks the real ones. If "
+        "you have 3.6 at [0, 0], the real tokens of the whole batch are counted, and each example "
+        "needs its own count.",
     )
 
 
@@ -122,7 +123,7 @@ def test_gradient_by_hand(own: Any) -> None:
         given={"mask": MASK, "dy": dy},
         probably="Every real token gets its share of dy, and padding gets nothing. If you have 3 "
         "at [0, 0, 0], the share is missing. If you have 0.6667 at [1, 0, 0], it is divided by "
-        "T = 3. If you have 1 at [1, 2, 0], padding gets a gradient.",
+        "3 and not by 2. If you have 1 at [1, 2, 0], padding gets a gradient.",
     )
 
 
@@ -201,7 +202,7 @@ def test_two_passes_at_once(own: Any) -> None:
 
 @check(Layer.STABILITY, points=2)
 def test_whatever_stands_at_padding(own: Any) -> None:
-    """infinity and NaN at padding do not count"""
+    """infinity and NaN do not count at padding, and do elsewhere"""
     x = X.copy()
     x[1, 2] = np.inf, np.nan
     with np.errstate(all="ignore"):
@@ -213,6 +214,16 @@ def test_whatever_stands_at_padding(own: Any) -> None:
         given={"x": x, "mask": MASK},
         probably="Zero times infinity is not zero, it is not a number. Choose with np.where, or "
         "add up the real tokens alone.",
+    )
+    at_real = X.copy()
+    at_real[1, 0, 1] = np.inf
+    expect.close(
+        pool(own, at_real, MASK)[0],
+        np.array([[3.0, 3.0], [4.0, np.inf]]),
+        what="y",
+        given={"x": at_real, "mask": MASK},
+        probably="Here infinity is at a real token, which counts: the mean is infinite too. "
+        "np.nan_to_num would hide that a model has gone wrong.",
     )
     with np.errstate(all="ignore"):
         dx = own.mean_pool_backward(np.array([[3.0, 6.0], [2.0, 8.0]]), cache)

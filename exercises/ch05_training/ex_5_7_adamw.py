@@ -1,4 +1,4 @@
-# Stub b2df8507fc81: yours to edit. It is never written over unasked.
+# Stub 901e6a268eb7: yours to edit. It is never written over unasked.
 """Exercise 5.7, AdamW's decoupled decay.
 
 Write the body of ``step``, then run
@@ -17,6 +17,7 @@ def step(self, grads: Params, lr: float) -> None:
         lr: the learning rate; :attr:`decay` holds the strength of each parameter's decay.
 
     Raises:
-        ValueError: a gradient is missing or has another shape, or lr is negative.
+        ValueError: a gradient is missing or has another shape, or lr is negative. Nothing is
+            changed then.
     """
     raise NotImplementedError("5.7")

@@ -13,8 +13,8 @@ PAPER = {"lr": 0.1, "beta1": 0.75, "beta2": 0.5, "eps": 0.0}
 
 
 def paper(own: Any, step: int) -> tuple[dict[str, Any], Any]:
-    """The inputs and the result of a step; the gradient is 2, then -2."""
-    states = {1: ([2.0], [0.0], [0.0]), 2: ([-2.0], [0.5], [2.0])}
+    """The inputs and the result of a step; the gradient is 3, then -3."""
+    states = {1: ([3.0], [0.0], [0.0]), 2: ([-3.0], [0.75], [4.5])}
     gradient, first, second = (np.array(each) for each in states[step])
     given = {"gradient": gradient, "first": first, "second": second, "step": step, **PAPER}
     result = own.adam(gradient.copy(), first.copy(), second.copy(), step, **PAPER)
@@ -47,12 +47,13 @@ def test_first_mean(own: Any) -> None:
     given, (_, first, _) = paper(own, 1)
     expect.close(
         first,
-        np.array([0.5]),
+        np.array([0.75]),
         what="first, after one step,",
         given=given,
-        probably="It is 0.75·0 + 0.25·2 = 0.5. If you have 2, you returned the corrected mean: "
+        probably="It is 0.75·0 + 0.25·3 = 0.75. If you have 3, you returned the corrected mean: "
         "the correction is for the change alone, and the state is kept without it. If you have "
-        "1.5, beta1 weighs the gradient and not the old mean. If you have 1, you used beta2.",
+        "2.25, beta1 weighs the gradient and not the old mean. If you have 1.5, you used beta2. If "
+        "you have 4.5, first and second have changed places.",
     )
 
 
@@ -62,10 +63,10 @@ def test_second_mean(own: Any) -> None:
     given, (_, _, second) = paper(own, 1)
     expect.close(
         second,
-        np.array([2.0]),
+        np.array([4.5]),
         what="second, after one step,",
         given=given,
-        probably="It is 0.5·0 + 0.5·2² = 2. If you have 4, you returned the corrected mean.",
+        probably="It is 0.5·0 + 0.5·3² = 4.5. If you have 9, you returned the corrected mean.",
     )
 
 
@@ -78,10 +79,10 @@ def test_first_step(own: Any) -> None:
         np.array([-0.1]),
         what="The change of step 1",
         given=given,
-        probably="The corrected means are 0.5 / (1 - 0.75) = 2 and 2 / (1 - 0.5) = 4, and the "
-        "change is -0.1·2/√4. If you have -0.03536, the correction is missing. If you have "
-        "nan, the exponent of the correction is step - 1. If you have -0.05, the root is missing. "
-        "If you have 0.1, the minus sign is missing.",
+        probably="The corrected means are 0.75 / (1 - 0.75) = 3 and 4.5 / (1 - 0.5) = 9, and the "
+        "change is -0.1·3/√9. If you have -0.03536, the correction is missing. If you have "
+        "nan, the exponent of the correction is step - 1. If you have -0.03333, the root is "
+        "missing. If you have 0.1, the minus sign is missing.",
     )
 
 
@@ -94,9 +95,9 @@ def test_second_step(own: Any) -> None:
         np.array([1 / 70]),
         what="The change of step 2",
         given=given,
-        probably="The means are now 0.75·0.5 - 0.25·2 = -0.125 and 0.5·2 + 0.5·4 = 3. Corrected "
-        "they are -0.125 / (1 - 0.75²) and 3 / (1 - 0.5²) = 4: the exponent of the correction is "
-        "the step.",
+        probably="The means are now 0.75·0.75 - 0.25·3 = -0.1875 and 0.5·4.5 + 0.5·9 = 6.75. "
+        "Corrected they are -0.1875 / (1 - 0.75²) and 6.75 / (1 - 0.5²) = 9: the exponent of the "
+        "correction is the step.",
     )
 
 
@@ -128,9 +129,10 @@ def test_steps_count_from_one(own: Any) -> None:
 def test_runs(own: Any) -> None:
     """several steps in a row: the change from weighted averages"""
     rng = np.random.default_rng(5)
-    for shape in ((1,), (3,), (2, 3)):
+    for shape in ((), (3,), (2, 3)):
         first, second = np.zeros(shape), np.zeros(shape)
-        gradients = [rng.normal(size=shape).round(1) for _ in range(4)]
+        gradients = [np.array(rng.normal(size=shape)).round(1) for _ in range(4)]
+        gradients[2] = np.zeros(shape)  # the means fade where nothing is new
         for step, gradient in enumerate(gradients, start=1):
             change, first, second = own.adam(gradient, first, second, step, 0.01, 0.9, 0.95)
             # Not the recursion: averages over all gradients so far, newer ones weighing more.
@@ -151,14 +153,15 @@ def test_runs(own: Any) -> None:
 def test_defaults(own: Any) -> None:
     """without betas and eps they are 0.9, 0.999 and 1e-8"""
     gradient, first, second = np.array([1e-8, 3.0]), np.array([2e-8, -1.0]), np.array([0.0, 4.0])
-    mean = (0.9 * first + 0.1 * gradient) / (1 - 0.9**3)
-    square = (0.999 * second + 0.001 * gradient**2) / (1 - 0.999**3)
+    mean = (0.9 * first + 0.1 * gradient) / (1 - 0.9**2000)
+    square = (0.999 * second + 0.001 * gradient**2) / (1 - 0.999**2000)
     expect.close(
-        own.adam(gradient, first, second, 3, 0.5)[0],
+        own.adam(gradient, first, second, 2000, 0.5)[0],
         -0.5 * mean / (np.sqrt(square) + 1e-8),
-        what="The change of step 3",
-        given={"gradient": gradient, "first": first, "second": second, "lr": 0.5},
-        probably="beta1, beta2 and eps were not passed, so they are the defaults of the signature.",
+        what="The change of step 2000",
+        given={"gradient": gradient, "first": first, "second": second, "step": 2000, "lr": 0.5},
+        probably="beta1, beta2 and eps were not passed, so they are the defaults of the signature. "
+        "At this step 0.9**step is 0, and 0.999**step still 0.135.",
     )
 
 

@@ -75,6 +75,7 @@ def test_two_rows(own: Any) -> None:
 def test_gradient_by_hand(own: Any) -> None:
     """the gradient of the two rows, worked by hand"""
     _, cache = own.cross_entropy(LOGITS.copy(), TARGETS)
+    _, other = own.cross_entropy(np.zeros((2, 3)), np.zeros(2, dtype=int))
     expect.close(
         own.cross_entropy_backward(cache),
         np.array([[1 / 16, -5 / 16, 4 / 16], [2 / 16, 2 / 16, -4 / 16]]),
@@ -85,6 +86,14 @@ def test_gradient_by_hand(own: Any) -> None:
         "Every row of the result sums to zero. If you have 0.1875 at [0, 1], nothing is "
         "subtracted. If you have -0.375 at [1, 1], one is subtracted from whole columns. "
         "If you have 0.125 at [0, 0], the division is missing.",
+    )
+    expect.close(
+        own.cross_entropy_backward(other),
+        np.array([[-1 / 3, 1 / 6, 1 / 6]] * 2),
+        what="dlogits of the second forward pass",
+        given={"logits": np.zeros((2, 3)), "targets": np.zeros(2, dtype=int)},
+        probably="Two forward passes were made, then the backward passes in the same order. What a "
+        "backward pass needs is in the cache that it is given.",
     )
 
 
@@ -100,6 +109,8 @@ def test_refuses_what_is_no_class(own: Any) -> None:
         own.cross_entropy(np.zeros((2, 3)), np.array([0]))
     with expect.raises(ValueError, "there are two rows and three targets"):
         own.cross_entropy(np.zeros((2, 3)), np.array([0, 1, 2]))
+    with expect.raises(ValueError, "there are two rows and targets of shape (2, 1)"):
+        own.cross_entropy(np.zeros((2, 3)), np.array([[0], [1]]))
     for kind in (bool, float):
         with expect.raises(ValueError, f"the targets are of type {kind.__name__}"):
             own.cross_entropy(np.zeros((2, 2)), np.array([0, 1]).astype(kind))
@@ -113,9 +124,10 @@ def test_refuses_what_is_no_class(own: Any) -> None:
 def test_random(own: Any) -> None:
     """random logits: the loss is the mean of -log p"""
     rng = np.random.default_rng(52)
-    for rows, classes in ((1, 2), (2, 2), (3, 5), (8, 20)):
+    cases = ((1, 2, "int32"), (2, 2, "uint8"), (3, 5, "int64"), (8, 20, "int8"))
+    for rows, classes, type in cases:
         logits = rng.normal(size=(rows, classes), scale=2).round(1)
-        targets = rng.integers(classes, size=rows)
+        targets = rng.integers(classes, size=rows).astype(type)
         losses = [
             math.log(math.fsum(math.exp(z) for z in row)) - row[target]
             for row, target in zip(logits, targets, strict=True)
@@ -124,7 +136,7 @@ def test_random(own: Any) -> None:
             own.cross_entropy(logits.copy(), targets)[0],
             math.fsum(losses) / rows,
             what="The loss",
-            given={"logits": logits, "targets": targets},
+            given={"logits": logits, "targets": targets, "type of the targets": type},
             probably="Compare the numbers of rows and classes with those of the worked example.",
         )
 

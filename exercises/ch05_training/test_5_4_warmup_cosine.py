@@ -135,7 +135,7 @@ def test_refuses(own: Any) -> None:
 @check(Layer.RANDOM, points=2)
 def test_schedules(own: Any) -> None:
     """whole schedules, with the cosine written as a square"""
-    for total, warmup, floor in ((4, 0, 0.0), (6, 2, 0.0), (12, 5, 0.25)):
+    for total, warmup, floor in ((4, 0, 0.0), (6, 2, 0.0), (12, 5, 0.25), (3, 1, 1.0)):
         for step in range(total + 3):
             if step < warmup:
                 wanted = (step + 1) / (warmup + 1)
@@ -145,6 +145,12 @@ def test_schedules(own: Any) -> None:
             given = {"step": step, "total": total, "warmup": warmup, "peak": 1.0, "floor": floor}
             received = own.warmup_cosine(**given)
             expect.close(received, wanted, what=f"The rate at step {step}", given=given)
+    expect.close(
+        own.warmup_cosine(5, 11, 3, 0.0),
+        0.0,
+        what="The rate with a peak of 0",
+        given={"step": 5, **PAPER, "peak": 0.0},
+    )
 
 
 @check(Layer.STABILITY)

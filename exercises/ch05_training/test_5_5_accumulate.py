@@ -8,6 +8,9 @@ import numpy as np
 from groundup.course.exercises import expect
 from groundup.course.exercises.checks import Layer, check
 
+# What is passed on may be anything.
+MODEL = object()
+
 
 @dataclass
 class Part:
@@ -35,7 +38,10 @@ def objective(model: Any, part: Part, rng: Any) -> Any:
 
 
 def fixed(model: Any, part: Any, rng: Any) -> Any:
-    """A part that says itself what its loss and its gradient are."""
+    """A part that says itself what its loss and its gradient are; it is called without a rng."""
+    if rng is not None:
+        expect.fail(f"No generator was passed, and the objective gets one: {rng}.")
+        return part.loss + rng.random(), {"w": np.array([part.slope])}
     return part.loss, {"w": np.array([part.slope])}
 
 
@@ -73,7 +79,7 @@ def test_parts(own: Any) -> None:
     def two(model: Any, part: Any, rng: Any) -> Any:
         return 1.0, {"w": np.ones((2, 3), np.float32), "b": np.ones(3, np.float32)}
 
-    loss, grads = whole(own, two, {}, [Given(2, 0, 0), Given(2, 0, 0)])
+    loss, grads = whole(own, two, MODEL, [Given(2, 0, 0), Given(2, 0, 0)])
     expect.number(loss, what="The loss")
     if set(grads) != {"w", "b"}:
         expect.fail(f"The gradients are of {sorted(grads)}, not of b and w.")
@@ -91,15 +97,16 @@ def test_objectives_arrays(own: Any) -> None:
         written.append(part.slope)
         return part.loss, {"w": buffer}
 
-    _, grads = whole(own, reuses, {}, [Given(1, 1.0, 4.0), Given(1, 1.0, 8.0)])
-    given = {"gradient of part 1": 4.0, "gradient of part 2": 8.0, "counted": np.array([1, 1])}
+    _, grads = whole(own, reuses, MODEL, [Given(1, 1.0, 4.0), Given(3, 1.0, 6.0)])
+    given = {"gradient of part 1": 4.0, "gradient of part 2": 6.0, "counted": np.array([1, 3])}
     expect.close(
         grads["w"],
-        np.array([6.0]),
+        np.array([5.5]),
         what="The gradient",
         given=given,
-        probably="The mean of 4 and 8. The objective uses one array for its gradients and writes "
-        "over it at each call: what you add up must be an array of your own.",
+        probably="It is (1·4 + 3·6) / 4. The objective uses one array for its gradients and writes "
+        "over it at each call. If you have 9 at [0], that array was kept for the first part, and "
+        "the second part is in it: what you add up must be an array of your own.",
     )
     expect.close(
         buffer,
@@ -108,7 +115,7 @@ def test_objectives_arrays(own: Any) -> None:
         given=given,
         probably="Operators such as *= and += write into the array that the objective returned.",
     )
-    _, grads = whole(own, reuses, {}, [Given(1, 1.0, 4.0)])
+    _, grads = whole(own, reuses, MODEL, [Given(1, 1.0, 4.0)])
     buffer[...] = 0.0
     expect.close(
         grads["w"],
@@ -123,7 +130,7 @@ def test_objectives_arrays(own: Any) -> None:
 def test_loss(own: Any) -> None:
     """the loss of two parts, with 1 and 3 answers"""
     parts = [Given(1, 4.0, 0.0), Given(3, 8.0, 0.0)]
-    loss, _ = whole(own, fixed, {}, parts)
+    loss, _ = whole(own, fixed, MODEL, parts)
     expect.close(
         loss,
         7.0,
@@ -140,7 +147,7 @@ def test_loss(own: Any) -> None:
 def test_gradient(own: Any) -> None:
     """the gradient of the same two parts"""
     parts = [Given(1, 4.0, 2.0), Given(3, 8.0, 6.0)]
-    _, grads = whole(own, fixed, {}, parts)
+    _, grads = whole(own, fixed, MODEL, parts)
     expect.close(
         grads["w"],
         np.array([5.0]),
@@ -155,8 +162,8 @@ def test_gradient(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_three_parts(own: Any) -> None:
     """three parts of two answers each"""
-    parts = [Given(2, loss, 0.0) for loss in (1.0, 2.0, 6.0)]
-    loss, _ = whole(own, fixed, {}, parts)
+    parts = tuple(Given(2, loss, 0.0) for loss in (1.0, 2.0, 6.0))
+    loss, _ = whole(own, fixed, MODEL, parts)
     expect.close(
         loss,
         3.0,

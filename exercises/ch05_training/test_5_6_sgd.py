@@ -101,9 +101,9 @@ def test_no_momentum(own: Any) -> None:
 def test_runs(own: Any) -> None:
     """several steps: a sum over all gradients, old ones fading"""
     rng = np.random.default_rng(56)
-    for shape in ((1,), (3,), (2, 3)):
+    for shape in ((), (3,), (2, 3)):
         velocity = np.zeros(shape)
-        gradients = [rng.normal(size=shape).round(1) for _ in range(4)]
+        gradients = [np.array(rng.normal(size=shape)).round(1) for _ in range(4)]
         lrs = (0.1, 0.1, 0.02, 0.5)
         for n, (gradient, lr) in enumerate(zip(gradients, lrs, strict=True), start=1):
             change, velocity = own.sgd(gradient, velocity, lr, 0.8)

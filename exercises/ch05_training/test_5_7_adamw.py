@@ -37,13 +37,14 @@ GIVEN = {"w": np.array([[2.0]]), "gradient": np.array([[4.0]]), "lr": 0.1, "deca
 @check(Layer.SHAPES)
 def test_refuses(own: Any) -> None:
     """a missing or misshapen gradient, or a negative rate: ValueError"""
-    good = {"b": np.ones(1), "w": np.ones((2, 1))}
+    good = {"b": np.ones(1), "w": np.ones((1, 2))}
     for grads, lr, why in (
         ({"b": np.ones(1)}, 0.1, "the gradient of w is missing"),
-        (good | {"w": np.ones(1)}, 0.1, "w is (2, 1) and its gradient (1,), which broadcasts"),
+        (good | {"w": np.ones(1)}, 0.1, "w is (1, 2) and its gradient (1,), which broadcasts"),
+        (good | {"w": np.ones(2)}, 0.1, "w is (1, 2) and its gradient (2,)"),
         (good, -0.1, "the rate is -0.1"),
     ):
-        state = optimizer({"b": np.ones(1), "w": np.ones((2, 1))}, {"b": 0.0, "w": 0.0})
+        state = optimizer({"b": np.ones(1), "w": np.ones((1, 2))}, {"b": 0.0, "w": 0.0})
         with expect.raises(ValueError, why):
             own.step(state, grads, lr)
         if state.step_count:
@@ -100,7 +101,7 @@ def test_each_its_own_decay(own: Any) -> None:
     expect.close(
         np.array([params["w"][0, 0], params["bias"][0], params["u"][0, 0]]),
         np.array([1.8, 1.9, 2.05]),
-        what="w, bias and u",
+        what="The list of w, bias and u",
         given=given,
         probably="self.decay holds the decay of each parameter by its name. If you have 1.8 at "
         "[1], the bias decays too.",
@@ -117,6 +118,12 @@ def test_step_is_counted(own: Any) -> None:
         expect.fail(
             f"step_count is {state.step_count} after one step of three parameters.",
             probably="Count once a step, before the parameters: Adam's correction begins with 1.",
+        )
+    own.step(state, {name: np.ones(1) for name in "abc"}, 0.0)
+    if state.step_count != 2:
+        expect.fail(
+            f"step_count is {state.step_count} after a second step, at a rate of 0.",
+            probably="A schedule may begin or end with a rate of 0, and its steps count.",
         )
 
 

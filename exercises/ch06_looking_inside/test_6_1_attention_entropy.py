@@ -32,6 +32,8 @@ def test_share_shape(own: Any) -> None:
     for mask in (None, np.ones((2, 1, 4), bool), np.ones(4, bool), np.ones((3, 1), bool)):
         received = own.entropy_share(weights, mask)
         expect.array(received, like=weights, shape=(2, 3), what="The share")
+    one_row = own.entropy_share(weights[0, 0], np.ones(4, bool))
+    expect.array(np.asarray(one_row), like=weights, shape=(), what="The share of a single row")
 
 
 @check(Layer.INPUTS)
@@ -86,6 +88,14 @@ def test_zero_weight(own: Any) -> None:
         given={"weights": weights},
         probably="As p goes to 0, p·log2 p goes to 0. NumPy gives 0·(-inf) and 0/0, which are not "
         "a number. A small number added inside the logarithm makes every entropy a little wrong.",
+    )
+    weights = np.array([[1 - 2.0**-20, 2.0**-20]])
+    expect.close(
+        own.attention_entropy(weights.copy()),
+        np.array([bits(weights[0])]),
+        what="The entropy",
+        given={"weights": "1 - 2**-20 and 2**-20"},
+        probably="A weight of 2**-20 is small, and not zero: its surprise is 20 bits.",
     )
 
 

@@ -59,8 +59,8 @@ def test_model_unchanged(own: Any) -> None:
     random = Encoder(config, init_params(config, np.random.default_rng(66), np.float64))
     for model in (switch(), random):
         before = {name: value.copy() for name, value in model.params.items()}
-        for _ in range(2):
-            own.ablate_heads(model, questions([0, 3], [3, 3]))
+        for right in (3, 7):
+            own.ablate_heads(model, questions([0, 3], [3, right]))
         changed = [n for n, v in before.items() if not np.array_equal(model.params.get(n), v)]
         if changed or len(model.params) != len(before):
             expect.fail(

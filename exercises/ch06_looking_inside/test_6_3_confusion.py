@@ -108,6 +108,8 @@ def test_refuses_what_has_no_partner(own: Any) -> None:
         own.confusion(np.array([0, 1, 1]), np.array([0]), 2)
     with expect.raises(ValueError, "there is one answer and there are three predictions"):
         own.confusion(np.array([1]), np.array([0, 1, 0]), 2)
+    with expect.raises(ValueError, "the answers are of shape (2,) and the predictions (2, 1)"):
+        own.confusion(np.array([0, 1]), np.array([[0], [1]]), 2)
     with expect.raises(ValueError, "both are of shape (2, 2)"):
         own.confusion(np.array([[0, 1], [1, 1]]), np.array([[0, 1], [1, 0]]), 2)
 

@@ -72,7 +72,7 @@ def test_a_class_without_rows(own: Any) -> None:
     expect.close(
         np.vstack([weights, bias]),
         np.array([[-0.125, 0.125, 0.0], [0.625, 0.375, 0.0]]),
-        what="weights above bias",
+        what="The matrix of weights above bias",
         given=GIVEN | {"classes": 3},
         probably="Class 2 has no row here, but one may come when the probe is asked.",
     )
@@ -80,7 +80,7 @@ def test_a_class_without_rows(own: Any) -> None:
     expect.close(
         np.vstack([weights, bias]),
         np.array([[-0.125, 0.0, 0.125], [0.625, 0.0, 0.375]]),
-        what="weights above bias",
+        what="The matrix of weights above bias",
         given={"x": X, "labels": np.array([0, 2]), "classes": 3, "penalty": 6.0},
         probably="Class 1 has no row here, and its column is zero; class 2 keeps its place.",
     )
@@ -94,7 +94,7 @@ def test_the_default_and_small_labels(own: Any) -> None:
         expect.close(
             np.vstack([weights, bias]),
             np.array([[-1 / 3, 1 / 3], [5 / 6, 1 / 6]]),
-            what="weights above bias",
+            what="The matrix of weights above bias",
             given={"x": X, "labels": LABELS, "classes": 2, "type of the labels": dtype.__name__},
             probably="The weight of class 1 is (1/2 + 1/2) / (1 + 1 + 1).",
         )
@@ -138,7 +138,7 @@ def test_random(own: Any) -> None:
         expect.close(
             np.vstack([weights, bias]),
             expected,
-            what="weights above bias",
+            what="The matrix of weights above bias",
             given={"x": x, "labels": labels, "classes": classes, "penalty": penalty},
             probably="With x and y minus their means, (xᵀx + penalty · I) W = xᵀy. The bias is "
             "mean(y) - mean(x) W.",

@@ -1,4 +1,4 @@
-# Stub cc782dc3b532: yours to edit. It is never written over unasked.
+# Stub fa1008c8265b: yours to edit. It is never written over unasked.
 """Exercise 7.2, Surprise: nats a token, bits a byte.
 
 Write the body of ``next_token_loss``, ``next_token_loss_backward`` and ``bits_per_byte``, then run
@@ -47,6 +47,6 @@ def bits_per_byte(loss: float, tokens: int, size: int) -> float:
         size: how many bytes of text these tokens stand for.
 
     Raises:
-        ValueError: the text has no bytes.
+        ValueError: the size is below 1, that of a text without bytes.
     """
     raise NotImplementedError("7.2")

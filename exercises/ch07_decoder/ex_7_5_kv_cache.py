@@ -1,4 +1,4 @@
-# Stub 74ecdb2f0738: yours to edit. It is never written over unasked.
+# Stub 0ffdca686004: yours to edit. It is never written over unasked.
 """Exercise 7.5, Reading nothing twice.
 
 Write the body of ``extend`` and ``step``, then run
@@ -34,7 +34,7 @@ def step(self, ids: IntArray, cache: KVCache, mask: BoolArray | None = None) -> 
         logits (B, T, V), those :meth:`forward` gives for these tokens of the whole sequence.
 
     Raises:
-        ValueError: the cache is full or was made for another batch, shape or dtype; ids or mask
-            do not fit. Nothing is changed then.
+        ValueError: the cache is full or was made for another batch, config or dtype; ids or
+            mask do not fit. Nothing is changed then.
     """
     raise NotImplementedError("7.5")

@@ -57,7 +57,7 @@ def test_two_tokens_count(own: Any) -> None:
         given=GIVEN,
         probably="The probabilities of the targets are 3/4 and 1/2; the second token has none. The "
         "mean of 0.2877 and 0.6931 is 0.4904. If you have 0.3269, it is divided by three. If you "
-        "have 0.9808, it is not divided. If you have 0.7075, it is in bits. If you have 1.02, the "
+        "have 0.9808, it is their sum. If you have 0.7075, it is in bits. If you have 1.02, the "
         "ignored target is taken for token 0.",
     )
 
@@ -98,7 +98,7 @@ def test_gradient_by_hand(own: Any) -> None:
 def test_another_ignore(own: Any) -> None:
     """ignore is the caller's: here token 0 is the one left out"""
     targets = np.array([[1, 0, 0]])
-    loss, _ = own.next_token_loss(LOGITS.copy(), targets, ignore=0)
+    loss, cache = own.next_token_loss(LOGITS.copy(), targets, ignore=0)
     expect.close(
         loss,
         math.log(4 / 3),
@@ -106,6 +106,14 @@ def test_another_ignore(own: Any) -> None:
         given={"logits": LOGITS, "targets": targets, "ignore": 0},
         probably="Only the first token counts: the targets are to be compared with the argument "
         "ignore.",
+    )
+    expect.close(
+        own.next_token_loss_backward(cache),
+        np.array([[[1 / 4, -1 / 4], [0.0, 0.0], [0.0, 0.0]]]),
+        what="dlogits",
+        given={"logits": LOGITS, "targets": targets, "ignore": 0},
+        probably="Only the first token counts. What was ignored in the forward pass is not in the "
+        "arguments of the backward pass: the cache must tell it.",
     )
 
 

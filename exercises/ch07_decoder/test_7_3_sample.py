@@ -65,7 +65,7 @@ def test_one_number(own: Any) -> None:
     expect.close(
         np.array(received),
         np.array([2, 2, 0, 0]),
-        what="The tokens drawn",
+        what="ids",
         given={"logits": LOGITS, "temperature": 1.0, "u": u},
         probably="The pieces end at 0.125, 0.25 and 1. So 0.637 and 0.2698 fall into the third, "
         "0.041 and 0.0165 into the first. Each call draws one number u, for its one row.",
@@ -83,7 +83,7 @@ def test_temperature(own: Any) -> None:
         expect.close(
             np.array(received),
             (u >= first).astype(int),
-            what="The tokens drawn",
+            what="ids",
             given={"logits": logits, "temperature": temperature, "u": u.round(3)},
             probably=f"Token 0 has the probability {first:.4g} at this temperature, so it is drawn "
             "when u is below that. The temperature divides the logits, before the softmax.",
@@ -99,7 +99,7 @@ def test_zero_is_greedy(own: Any) -> None:
         expect.close(
             np.asarray(own.sample(rng, logits.copy(), 0)),
             np.array([1, 0, 1]),
-            what="The tokens at temperature 0",
+            what="ids at temperature 0",
             given={"logits": logits},
             probably="Temperature 0 means greedy: the likeliest token, and of equals the first.",
         )
@@ -132,7 +132,10 @@ def test_refuses(own: Any) -> None:
     """bad temperatures and rows without a largest number: ValueError"""
     rng = np.random.default_rng(0)
     for temperature in (-1.0, -1e-9, np.inf, np.nan):
-        with np.errstate(all="ignore"), expect.raises(ValueError, f"it is {temperature}"):
+        with (
+            np.errstate(all="ignore"),
+            expect.raises(ValueError, f"the temperature is {temperature}"),
+        ):
             own.sample(rng, LOGITS.copy(), temperature)
     for row in ([1.0, np.nan], [1.0, np.inf], [-np.inf, -np.inf]):
         for temperature in (1.0, 0):
@@ -157,7 +160,7 @@ def test_random(own: Any) -> None:
             expect.close(
                 np.asarray(own.sample(np.random.default_rng(seed), logits.copy(), temperature)),
                 expected,
-                what="The tokens drawn",
+                what="ids",
                 given={"logits": logits, "temperature": temperature, "u": u.round(4)},
                 probably="Each row has a number u of its own, drawn in the order of the rows, and "
                 "pieces of its own along the last axis.",
@@ -170,6 +173,8 @@ def test_extremes(own: Any) -> None:
     cases = (
         ([[10_000.0, 10_000.0, -10_000.0]], 1.0, 1),
         ([[3.0, 3.1, 3.0]], 1e-9, 1),
+        ([[3.1, 3.0, 3.1]], 1e-9, 2),
+        ([[3.0, 3.1, 3.0]], 1e-310, 1),
         ([[-np.inf, -np.inf, 0.0]], 1.0, 2),
     )
     for logits, temperature, expected in cases:
@@ -181,7 +186,8 @@ def test_extremes(own: Any) -> None:
             what="The token drawn",
             given={"logits": np.array(logits), "temperature": temperature, "u": 0.637},
             probably="The exponential of a large number overflows, and that of minus infinity is "
-            "0. scale moves the largest logit of a row to zero first.",
+            "0. scale moves the largest logit of a row to zero first. Two that are equally likely "
+            "share the ruler at any temperature above 0.",
         )
 
 

@@ -143,6 +143,14 @@ def test_random(own: Any) -> None:
                 probably="Each row is sorted by itself, and what is kept goes back to the order "
                 "of the ids.",
             )
+    shares = np.array([0.5 - 1e-9, 0.5 + 1e-9])
+    expect.close(
+        own.top_p(np.log(shares), 0.5 + 2e-9),
+        np.log(shares),
+        what="top_p(logits, 0.5 + 2e-9)",
+        given={"probabilities": "0.5 - 1e-9 and 0.5 + 1e-9"},
+        probably="Token 1 does not reach p by itself, which float64 can tell and float32 can't.",
+    )
 
 
 @check(Layer.STABILITY)

@@ -1,5 +1,6 @@
 """The checks of exercise 7.5, reading nothing twice."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,8 @@ def test_step_shape(own: Any) -> None:
     """step returns the logits of the new tokens"""
     ids = np.array([[1, 2], [3, 4]])
     for dtype in (np.float64, np.float32):
-        received = own.step(model(dtype), ids, KVCache(SMALL, 2, dtype))
-        expect.array(received, like=np.zeros(0, dtype), shape=(2, 2, 7), what="The logits")
+        received = own.step(model(dtype), ids, KVCache(replace(SMALL), 2, dtype))
+        expect.array(received, like=np.zeros(0, dtype), shape=(2, 2, 7), what="logits")
 
 
 @check(Layer.INPUTS)
@@ -97,7 +98,7 @@ def test_layers_apart(own: Any) -> None:
     expect.close(
         np.asarray(received).reshape(-1),
         np.array([2.0]),
-        what="The keys of layer 1",
+        what="keys, of layer 1,",
         given=given,
         probably="Both layers read the same tokens, so both store at length, which step moves on "
         "when all layers are done.",
@@ -107,7 +108,7 @@ def test_layers_apart(own: Any) -> None:
     expect.close(
         np.asarray(received).reshape(-1),
         np.array([1.0, 3.0]),
-        what="The keys of layer 0, one token later",
+        what="keys, of layer 0, one token later,",
         given=given,
         probably="If you have 2 at [0], all layers write into one.",
     )
@@ -135,8 +136,8 @@ def test_length_and_mask(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_refuses_what_does_not_fit(own: Any) -> None:
     """what does not fit raises ValueError and changes nothing"""
-    other = DecoderConfig(vocabulary=8, width=4, heads=2, layers=2, hidden=4, max_length=6)
-    taller = DecoderConfig(vocabulary=7, width=4, heads=2, layers=3, hidden=4, max_length=6)
+    other, taller = replace(SMALL, vocabulary=8), replace(SMALL, layers=3)
+    longer = replace(SMALL, max_length=8)
     one, read = np.ones((1, 1), int), KVCache(SMALL, 1, np.float64)
     own.step(model(), np.array([[1, 2, 3, 4]]), read)
     cases: tuple[tuple[str, KVCache, Any, Any], ...] = (
@@ -146,6 +147,7 @@ def test_refuses_what_does_not_fit(own: Any) -> None:
         ("the cache is of two rows and ids of one", KVCache(SMALL, 2, np.float64), one, None),
         ("the cache is float32 and the model float64", KVCache(SMALL, 1, np.float32), one, None),
         ("the cache is for a vocabulary of 8, not 7", KVCache(other, 1, np.float64), one, None),
+        ("the cache has room for 8 tokens, not 6", KVCache(longer, 1, np.float64), one, None),
         ("the cache is for 3 layers, not 2", KVCache(taller, 1, np.float64), one, None),
         ("an id is 7 and there are 7 tokens", read, 7 * one, None),
         ("an id is -1", read, -one, None),
@@ -163,6 +165,8 @@ def test_refuses_what_does_not_fit(own: Any) -> None:
             if not np.array_equal(old, new):
                 says = f"cache.{name} is changed by a call that is refused, when {when}."
                 expect.fail(says, probably="Ask for everything that is refused first.")
+    with expect.raises(ValueError, "the cache is float64 and the model float32"):
+        own.step(model(np.float32), one, KVCache(SMALL, 1, np.float64))
 
 
 @check(Layer.RANDOM, points=2)
@@ -174,7 +178,7 @@ def test_prompt_at_once(own: Any) -> None:
         expect.close(
             own.step(model(), ids, KVCache(SMALL, 1, np.float64)),
             model().forward(ids)[0],
-            what="The logits",
+            what="logits",
             given={"ids": ids},
             probably="With an empty cache the causal mask is square: each token of the prompt "
             "sees itself and those before it. Positions count from 0.",
@@ -193,7 +197,7 @@ def test_token_by_token(own: Any) -> None:
         expect.close(
             np.concatenate(received, axis=1),
             model().forward(ids)[0],
-            what="The logits",
+            what="logits",
             given={"ids": ids, "read in pieces of": np.array(pieces)},
             probably="A new token sees all older ones, itself and no later one. Its position is "
             "the number of real tokens before it.",
@@ -213,7 +217,7 @@ def test_two_caches(own: Any) -> None:
         expect.close(
             np.concatenate(received[n], axis=1),
             model().forward(ids)[0],
-            what=f"The logits of text {n}",
+            what=f"logits, of text {n},",
             given={"ids": ids, "read in pieces of": np.array([2, 1, 1])},
             probably="All that is remembered of a text is in its own cache.",
         )
@@ -228,7 +232,7 @@ def test_padding(own: Any) -> None:
     expect.close(
         own.step(model(), np.array([[5]]), cache),
         model().forward(np.array([[3, 4, 5]]))[0][:, -1:],
-        what="The logits of the last token",
+        what="logits, at the last token,",
         given={"ids": ids, "mask": mask, "then": np.array([[5]])},
         probably="Padding is never looked at, in later steps too, and it counts for no position.",
     )
@@ -245,7 +249,7 @@ def test_padding_on_the_right(own: Any) -> None:
     expect.close(
         own.step(model(), ids[:, 4:], cache),
         model().forward(ids, mask)[0][:, 4:],
-        what="The logits of the last tokens",
+        what="logits, at the last tokens,",
         given={"ids": ids, "mask": mask, "read in pieces of": np.array([3, 1, 1])},
         probably="The mask of each step is remembered at the places of its tokens. A position is "
         "the number of real tokens before it.",
@@ -265,7 +269,7 @@ def test_both_together(own: Any) -> None:
     expect.close(
         np.concatenate([own.step(model(), part, cache) for part in parts], axis=1),
         model().forward(ids)[0],
-        what="The logits",
+        what="logits",
         given={"ids": ids, "read in pieces of": np.array([2, 1, 1, 1])},
         probably="extend stores at cache.length and leaves it as it is; step moves it on by T, "
         "once, when all layers are done.",
@@ -273,7 +277,7 @@ def test_both_together(own: Any) -> None:
     expect.close(
         np.array([cache.length, *cache.keys.shape]),
         np.array([5, 2, 2, 2, 6, 2]),
-        what="cache.length and the shape of cache.keys",
+        what="The list of cache.length and the shape of cache.keys",
         given={"ids": ids},
         probably="Five tokens were read, and the store keeps its 6 places.",
     )

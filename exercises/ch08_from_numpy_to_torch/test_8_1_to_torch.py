@@ -115,8 +115,8 @@ def test_inputs_unchanged(own: Any) -> None:
         converted(own, params)["classifier.weight"],
         first.numpy(),
         what="classifier.weight of a second call",
-        probably="Nothing may be put back into the dictionary that was passed: a second call would "
-        "transpose what is transposed already.",
+        probably="The first result is that of the first call. The second may depend on nothing but "
+        "the parameters that it is given.",
     )
 
 
@@ -132,6 +132,14 @@ def test_linear_map(own: Any) -> None:
         given={"classifier.weight": weight},
         probably="torch computes x Wᵀ, so its W is ours with rows and columns exchanged. If you "
         "have 2 at [0, 1], the numbers were put into the new shape in their old order.",
+    )
+    one = np.array([[1.0], [2.0]])
+    expect.close(
+        need(converted(own, {"classifier.weight": one}), "classifier.weight"),
+        np.array([[1.0, 2.0]]),
+        what="classifier.weight of a map to one number",
+        given={"classifier.weight": one},
+        probably="(2, 1) is a map to one number. It becomes (1, 2), with both of its axes.",
     )
 
 
@@ -218,10 +226,13 @@ def test_every_number(own: Any) -> None:
 def test_dtype(own: Any) -> None:
     """float64 stays float64, and float32 stays float32"""
     for dtype, like in ((np.float64, torch.float64), (np.float32, torch.float32)):
-        bias = np.array([0.1, 0.2], dtype)
-        expect.array(
-            need(converted(own, {"classifier.bias": bias}), "classifier.bias"),
-            like=torch.zeros(2, dtype=like),
-            shape=(2,),
-            what="classifier.bias",
-        )
+        params = draw(1, dtype=dtype)
+        result = converted(own, params)
+        for name, (theirs, shape) in names_and_shapes(1).items():
+            turned = len(shape) == 2 and name != "embedding"
+            expect.array(
+                need(result, theirs),
+                like=torch.zeros(0, dtype=like),
+                shape=shape[::-1] if turned else shape,
+                what=theirs,
+            )

@@ -36,8 +36,8 @@ def one(gate: float, value: float, dy: float) -> tuple[Tensor, Tensor]:
 @check(Layer.SHAPES)
 def test_shapes(own: Any) -> None:
     """the shape and the dtype of x come back"""
-    for dtype in (torch.float32, torch.float64):
-        for shape in ((2,), (3, 4), (2, 3, 6)):
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        for shape in ((2,), (3, 4), (2, 3, 6), (0, 4)):
             dy, x = draw(*shape, dtype=dtype)
             expect.array(
                 own.silu_gate_backward(dy, x),
@@ -45,7 +45,7 @@ def test_shapes(own: Any) -> None:
                 shape=shape,
                 what="The gradient",
                 probably="It has an entry for each entry of x: F for the gates, then F for the "
-                "values, along the last axis.",
+                "values, along the last axis. Without a row there is none.",
             )
 
 
@@ -144,9 +144,14 @@ def test_its_own_gradient(own: Any) -> None:
     """the result is differentiable in its turn: nothing is cut off"""
     dy, x = one(0.0, 4.0, 3.0)
     x.requires_grad_()
+    dy.requires_grad_()
     result = own.silu_gate_backward(dy, x)
     first = result[0, 0]
-    second = torch.autograd.grad(first, x)[0] if first.requires_grad else torch.zeros(1, 2)
+    second, along = torch.zeros_like(x), torch.zeros_like(dy)
+    if first.requires_grad:
+        found = torch.autograd.grad(first, (x, dy), allow_unused=True)
+        pairs = zip(found, (second, along), strict=True)
+        second, along = (none if each is None else each for each, none in pairs)
     expect.close(
         second,
         np.array([[6.0, 1.5]]),
@@ -154,6 +159,13 @@ def test_its_own_gradient(own: Any) -> None:
         given={"dy": dy, "x": x},
         probably="It is dy · b · (s + a s (1 - s)); its slope at a = 0 is 3 · 4 · 1/2 = 6 along a, "
         "and 3 · 1/2 along b. If it is zero, detach, .data, numpy() or no_grad cut it off.",
+    )
+    expect.close(
+        along,
+        np.array([[2.0]]),
+        what="The gradient of the gate's gradient along dy",
+        given={"dy": dy, "x": x},
+        probably="It is b · (s + a s (1 - s)) = 4 · 1/2. If it is zero, dy was cut off.",
     )
 
 

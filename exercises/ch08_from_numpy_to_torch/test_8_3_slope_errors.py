@@ -58,18 +58,24 @@ def test_every_parameter(own: Any) -> None:
     a, b = leaf(1.0, 2.0), leaf(3.0)
     result = errors(own, lambda: (a * a).sum() + b.sum(), {"a": a, "b": b}, dice())
     for name in ("a", "b"):
-        need(result, name, "Is there a return inside the loop?")
+        need(result, name, "Every name of the mapping is a key of the result.")
 
 
 @check(Layer.SHAPES)
 def test_float32(own: Any) -> None:
-    """a float32 parameter is refused"""
-    a = torch.ones(2, requires_grad=True)
-    with expect.raises(ValueError, "a parameter is float32", {"a": a}):
-        own.slope_errors(lambda: (a * a).sum(), {"a": a}, dice())
+    """a parameter that is not float64 is refused, and grad is left"""
     b = torch.ones(2, dtype=torch.float64, requires_grad=True)
-    with expect.raises(ValueError, "the second parameter is float32", {"b": b, "a": a}):
-        own.slope_errors(lambda: (a * a).sum() + b.sum(), {"b": b, "a": a}, dice())
+    for dtype in (torch.float32, torch.float16):
+        a = torch.ones(2, dtype=dtype, requires_grad=True)
+        for named in ({"a": a}, {"b": b, "a": a}, {"a": a, "b": b}):
+
+            def loss(named: dict[str, Tensor] = named) -> Tensor:
+                return torch.stack([each.double().square().sum() for each in named.values()]).sum()
+
+            with expect.raises(ValueError, f"a is {dtype}, of {', '.join(named)}", named):
+                own.slope_errors(loss, named, dice())
+            if any(each.grad is not None for each in named.values()):
+                expect.fail("A parameter has a grad after the refusal, and had none before.")
 
 
 @check(Layer.INPUTS)
@@ -122,6 +128,16 @@ def test_by_hand(own: Any) -> None:
         "have 0.368421, only one side is looked at. If you have 0.165198, the direction is "
         "not divided by its length.",
     )
+    a = leaf(1.0)
+    result = errors(own, lambda: (1e-4 * a**3).sum(), {"a": a}, dice(), h=0.5)
+    expect.close(
+        need(result, "a"),
+        0.025,
+        what="The error of a, of the loss a³/10,000,",
+        given={"a": a, "h": 0.5},
+        probably="The slopes are 0.0003 and 0.000325. Both sizes are below 0.001 and count as "
+        "0.001, so the error is 0.000025 / 0.001. A size of 0.001 or more stays as it is.",
+    )
 
 
 @check(Layer.EXAMPLE)
@@ -141,7 +157,7 @@ def test_twice_too_large(own: Any) -> None:
 
 @check(Layer.EXAMPLE)
 def test_too_small(own: Any) -> None:
-    """a gradient that is four times too small is off by 3/4"""
+    """a gradient four times too small is off by 3/4, an opposite by 2"""
     a = leaf(1.0, 2.0)
     result = errors(own, lambda: Scaled.apply(a, 0.25).square().sum(), {"a": a}, dice())
     expect.close(
@@ -150,6 +166,15 @@ def test_too_small(own: Any) -> None:
         what="The error of a, to six places",
         given={"a": a},
         probably="If you have -0.75, its sign is kept: a largest error would never be it.",
+    )
+    result = errors(own, lambda: Scaled.apply(a, -1.0).square().sum(), {"a": a}, dice())
+    expect.close(
+        round(float(need(result, "a")), 6),
+        2.0,
+        what="The error of a whose gradient has the wrong sign",
+        given={"a": a},
+        probably="The slopes are s and -s: their difference is 2s, over the size s. If you have 0, "
+        "the sizes are compared, and not the slopes.",
     )
 
 
@@ -188,16 +213,17 @@ def test_errors_that_cancel(own: Any) -> None:
 
 @check(Layer.RANDOM, points=2)
 def test_directions(own: Any) -> None:
-    """three parameters: the directions that the generator draws"""
-    scale = (1.0, 2.0, 3.0)
+    """four parameters: the directions that the generator draws"""
+    scale = (1.0, 0.0, 2.0, 3.0)
     named = {
         "one": leaf(0.3),
+        "without gradient": leaf(0.4, 0.6),
         "two": torch.full((2, 2), 0.5, dtype=torch.float64, requires_grad=True),
-        "three": leaf(-0.2, 0.9, 0.4),
+        "three": leaf(-0.2, 0.9),
     }
 
     def loss() -> Tensor:
-        return sum((s * p**3).sum() for s, p in zip(scale, named.values(), strict=True))
+        return sum((s * p**3).sum() for s, p in zip(scale, named.values(), strict=True) if s)
 
     result = errors(own, loss, named, dice(), h=0.2)
     generator = dice()
@@ -213,8 +239,9 @@ def test_directions(own: Any) -> None:
             what=f"The error of {name}",
             given={name: p, "h": 0.2},
             probably="Each parameter has a direction of its own, drawn in their order by "
-            "torch.randn with the generator, and divided by its length. While one moves, the "
-            "others stay where they were.",
+            "torch.randn with the generator, and divided by its length, one without a gradient "
+            "too. While one moves, the others stay where they were. Slopes may be below zero: what "
+            "divides is the larger of their sizes.",
         )
 
 

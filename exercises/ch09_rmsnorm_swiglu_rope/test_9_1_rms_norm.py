@@ -13,7 +13,7 @@ from groundup.course.exercises.checks import Layer, check
 
 # The squares 1, 49, 25 and 25 have the mean 25, so the root mean square is 5.
 PAPER = torch.tensor([[1.0, 7.0, 5.0, 5.0]], dtype=torch.float64)
-SHAPES = ((4,), (3, 4), (2, 3, 4))
+SHAPES = ((4,), (3, 4), (2, 3, 4), (0, 4))
 
 
 def ones(count: int) -> Tensor:
@@ -48,8 +48,9 @@ def run(own: Any, x: Tensor, weight: Tensor, eps: float) -> Any:
 
 
 def backward(own: Any, x: Tensor, weight: Tensor, dy: Tensor, eps: float = 0.0) -> Any:
-    """dx and dweight, on copies of the inputs."""
+    """dx and dweight, on copies of the inputs, after a forward pass of other vectors."""
     _, cache = run(own, x, weight, eps)
+    run(own, x.flip(-1) + 1, weight, eps)
     result = own.rms_norm_backward(dy.clone(), cache)
     expect.parts(result, ("dx", "dweight"))
     return result
@@ -57,7 +58,7 @@ def backward(own: Any, x: Tensor, weight: Tensor, dy: Tensor, eps: float = 0.0) 
 
 @check(Layer.SHAPES)
 def test_shapes(own: Any) -> None:
-    """y has the shape and the dtype of x"""
+    """y has the shape and the dtype of x; no vector gives none"""
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         for shape in SHAPES:
             x, weight = torch.ones(shape, dtype=dtype), torch.ones(4, dtype=dtype)
@@ -67,19 +68,20 @@ def test_shapes(own: Any) -> None:
 
 @check(Layer.SHAPES)
 def test_gradient_shapes(own: Any) -> None:
-    """dx is like x, and dweight like weight"""
-    for shape in SHAPES:
-        x, weight = torch.ones(shape), torch.ones(4)
-        dx, dweight = backward(own, x, weight, torch.ones(shape), 1e-5)
-        expect.array(dx, like=x, shape=shape, what="dx")
-        expect.array(
-            dweight,
-            like=weight,
-            shape=(4,),
-            what="dweight",
-            probably="One weight serves all vectors, so its gradient is summed over all axes but "
-            "the last.",
-        )
+    """dx is like x, and dweight like weight, in each dtype"""
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        for shape in SHAPES:
+            x, weight = torch.ones(shape, dtype=dtype), torch.ones(4, dtype=dtype)
+            dx, dweight = backward(own, x, weight, torch.ones_like(x), 1e-5)
+            expect.array(dx, like=x, shape=shape, what="dx")
+            expect.array(
+                dweight,
+                like=weight,
+                shape=(4,),
+                what="dweight",
+                probably="One weight serves all vectors, so its gradient is summed over all axes "
+                "but the last; a single vector has no axis to sum over.",
+            )
 
 
 @check(Layer.INPUTS)
@@ -205,8 +207,8 @@ def test_random(own: Any) -> None:
                 by_definition(x, weight, eps),
                 what="y",
                 given={"x": x, "weight": weight, "eps": eps},
-                probably="The worked examples are right, so look at signs, sizes and precision: "
-                "float64 must stay float64 all the way.",
+                probably="Each vector is divided by its own root mean square, whatever the signs "
+                "of its entries, and float64 stays float64 all the way.",
             )
 
 

@@ -30,7 +30,7 @@ def angle(position: float, pair: int, head_dim: int, theta: float, scale: float 
 @check(Layer.SHAPES)
 def test_shapes(own: Any) -> None:
     """two tables (T, K/2), one column a pair"""
-    for length, head_dim in ((1, 2), (3, 8)):
+    for length, head_dim in ((1, 2), (3, 8), (0, 4)):
         positions = torch.zeros(length)
         for name, table in zip(("cos", "sin"), tables(own, positions, head_dim, 1e4), strict=True):
             expect.array(
@@ -45,7 +45,7 @@ def test_shapes(own: Any) -> None:
 @check(Layer.SHAPES)
 def test_dtypes(own: Any) -> None:
     """float32, whatever the positions are; float64 if they are"""
-    for dtype in (torch.int64, torch.bfloat16, torch.float32, torch.float64):
+    for dtype in (torch.int64, torch.int32, torch.bfloat16, torch.float32, torch.float64):
         positions = torch.ones(2, dtype=dtype)
         wanted = torch.float64 if dtype == torch.float64 else torch.float32
         for name, table in zip(("cos", "sin"), tables(own, positions, 4, 1e4), strict=True):
@@ -110,7 +110,7 @@ def test_positions_are_used(own: Any) -> None:
         np.array([[math.sin(5)], [0.0], [math.sin(2)]]),
         what="sin",
         given=given,
-        probably="Where sequences lie end to end, positions begin anew in each. If you have 0 at "
+        probably="Where sequences lie end to end, positions begin at 0 in each. If you have 0 at "
         "[0, 0], you count the rows and do not look at the positions.",
     )
 
@@ -129,6 +129,19 @@ def test_scale(own: Any) -> None:
         " If you "
         "have 0.8415 at [1, 0], positions are rounded down.",
     )
+    positions = torch.tensor([200, 201]), torch.tensor([200, 202], dtype=torch.bfloat16)
+    for given["positions"], last in zip(positions, (67.0, 202 / 3), strict=True):
+        given["scale"] = 3.0
+        sin = tables(own, *given.values())[1]
+        expect.close(
+            sin,
+            np.array([[math.sin(200 / 3)], [math.sin(last)]]),
+            like=torch.zeros(1),
+            what=f"sin for positions in {given['positions'].dtype}",
+            given=given,
+            probably="200 / 3 is 66.667 in float32, 66.5 in bfloat16, and 66 where whole numbers "
+            "are divided with //. Turn positions into float32 before you divide.",
+        )
 
 
 @check(Layer.RANDOM, points=2)
@@ -152,8 +165,8 @@ def test_random(own: Any) -> None:
                 wanted,
                 what=name,
                 given=given,
-                probably="The worked examples are right, so look at more than two pairs, and at "
-                "precision: float64 positions must stay float64 all the way.",
+                probably="Position p turns pair i by p / scale · theta^(-2i/K), and float64 "
+                "positions stay float64 all the way.",
             )
 
 

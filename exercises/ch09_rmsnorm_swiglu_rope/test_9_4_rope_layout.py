@@ -47,10 +47,9 @@ def test_shapes(own: Any) -> None:
 def test_refuses(own: Any) -> None:
     """an odd K, or rows that are no whole heads, raise ValueError"""
     for name in ("pairs_to_halves", "halves_to_pairs"):
-        with expect.raises(ValueError, f"{name} gets 6 rows and head_dim is 4"):
-            getattr(own, name)(rows(6), 4)
-        with expect.raises(ValueError, f"{name} gets 6 rows and head_dim is 3"):
-            getattr(own, name)(rows(6), 3)
+        for count, head_dim in ((6, 4), (6, 3), (2, 4)):
+            with expect.raises(ValueError, f"{name} gets {count} rows, and head_dim is {head_dim}"):
+                getattr(own, name)(rows(count), head_dim)
 
 
 @check(Layer.INPUTS)
@@ -109,6 +108,15 @@ def test_two_heads(own: Any) -> None:
     expect.close(
         own.halves_to_pairs(*given.values()), wanted, what=what, given=given, probably=probably
     )
+    given["weight"] = rows(8)[:, 0]
+    for name in ("pairs_to_halves", "halves_to_pairs"):
+        expect.close(
+            getattr(own, name)(*given.values()),
+            wanted[:, 0],
+            what=f"The order of a bias by {name}",
+            given=given,
+            probably="A bias (H·K,) moves as the rows do, which it is added to.",
+        )
 
 
 @check(Layer.EXAMPLE)

@@ -1,4 +1,4 @@
-# Stub 6bad5c64ff18: yours to edit. It is never written over unasked.
+# Stub 2b85f605f9af: yours to edit. It is never written over unasked.
 """Exercise 10.4, Leave the padding out.
 
 Write the body of ``unpad``, then run
@@ -20,6 +20,6 @@ def unpad(mask: Tensor) -> tuple[Tensor, Packed]:
     Returns:
         The places of the N real tokens in the flattened mask, (N,) int64, in order; and how they
         lie when the rest is left out: a row with n real tokens is a sequence of n, positions 0 to
-        n − 1. A row without any is a sequence of none.
+        n − 1. A row without any is a sequence of none. ``max_seqlen`` is the largest n itself.
     """
     raise NotImplementedError("10.4")

@@ -55,11 +55,12 @@ def test_shapes(own: Any) -> None:
 @check(Layer.SHAPES)
 def test_final_shapes(own: Any) -> None:
     """the end gives a row of values and one number for each query"""
-    top, total, out = np.zeros((2, 3, 1)), np.ones((2, 3, 1)), np.zeros((2, 3, 5))
-    result = own.finish_rows(top, total, out)
-    expect.parts(result, ("y", "log_sum"))
-    expect.array(result[0], like=out, shape=(2, 3, 5), what="y")
-    expect.array(result[1], like=out, shape=(2, 3, 1), what="log_sum")
+    for dtype in (np.float64, np.float32):
+        row, out = np.zeros((2, 3, 1), dtype), np.zeros((2, 3, 5), dtype)
+        result = own.finish_rows(row, row + 1, out)
+        expect.parts(result, ("y", "log_sum"))
+        expect.array(result[0], like=out, shape=(2, 3, 5), what="y")
+        expect.array(result[1], like=out, shape=(2, 3, 1), what="log_sum")
 
 
 @check(Layer.INPUTS)
@@ -172,6 +173,7 @@ def test_random_blocks(own: Any) -> None:
         scores = (3 * rng.normal(size=(*lead, sum(cuts)))).round(1)
         values = rng.normal(size=(*lead[:-1], sum(cuts), width)).round(1)
         scores[rng.random(scores.shape) < 0.3] = -np.inf
+        scores[..., 1:2, :] = -np.inf
         ends = np.cumsum(cuts)
         seen, begin = start(lead, width), 0
         for end in ends:
@@ -185,8 +187,21 @@ def test_random_blocks(own: Any) -> None:
                 expected,
                 what=f"{name}, after the last block,",
                 given=given,
-                probably="One row is right. Each row has a largest score of its own, and a block "
-                "or a row may hold nothing but minus infinity.",
+                probably="Each row has a largest score of its own, and a block or a row may hold "
+                "nothing but minus infinity.",
+            )
+        top, total, out = state(scores, values)
+        some = np.where(total == 0, 1, total)
+        results = own.finish_rows(top.copy(), total.copy(), out.copy())
+        ends = (out / some, np.where(total == 0, np.inf, top + np.log(some)))
+        for name, received, expected in zip(("y", "log_sum"), results, ends, strict=True):
+            expect.close(
+                received,
+                expected,
+                what=name,
+                given={"top": top, "total": total, "out": out},
+                probably="Each row ends by itself: one that has seen a key is divided by its sum, "
+                "and beside it one that has seen none gets zeros and plus infinity.",
             )
 
 

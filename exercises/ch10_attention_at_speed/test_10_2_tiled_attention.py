@@ -90,6 +90,24 @@ def test_result(own: Any) -> None:
     result = own.tiled_attention(q, k, v, block=(2, 2))
     expect.parts(result, ("y", "cache"))
     expect.array(result[0], like=q, shape=q.shape, what="y")
+    expect.array(result[1][4], like=q, shape=(2, 3, 2, 1), what="cache[4], the log-sum-exp,")
+
+
+@check(Layer.SHAPES)
+def test_refuses(own: Any) -> None:
+    """what does not fit raises ValueError: mask, causal, block"""
+    q = Q.repeat(2, axis=0)
+    for when, keys, options in (
+        ("the mask is of integers", K, {"mask": np.ones((2, 4), int)}),
+        ("the mask is of floats", K, {"mask": np.ones((2, 4))}),
+        ("the mask is (2, 5), and the scores are (2, 4)", K, {"mask": np.ones((2, 5), bool)}),
+        ("the mask is (3, 4), and the scores are (2, 4)", K, {"mask": np.ones((3, 4), bool)}),
+        ("there are 2 causal queries and 1 key", K[:1], {"causal": True}),
+        ("a tile has 0 queries", K, {"block": (0, 2)}),
+        ("a tile has 0 keys", K, {"block": (2, 0)}),
+    ):
+        with expect.raises(ValueError, when, options):
+            own.tiled_attention(q.copy(), keys.copy(), keys.copy(), **options)
 
 
 @check(Layer.INPUTS)
@@ -127,7 +145,7 @@ def test_two_tiles(own: Any) -> None:
             np.array([[2.4, 0.0, 0.0, 0.0]]),
             what="y",
             given={"q": Q, "k[:, 0]": K[:, 0], "v[:, 0]": V[:, 0], "block": (1, size)},
-            probably="In one tile it is right. In tiles of 2, the first gives the sum 1.25 and the "
+            probably="In tiles of 2, the first gives the sum 1.25 and the "
             "output 6, both relative to ln 4; the second makes them 1.875 and 4.5, relative to "
             "ln 8. If you have 1.2 at [0, 0], only the last tile counts. If you have 2.462 at "
             "[0, 0], the last, shorter tile is left out.",
@@ -209,13 +227,15 @@ def test_causal(own: Any) -> None:
 def test_traffic(own: Any) -> None:
     """what is loaded and stored, counted by hand"""
     q, k, v = np.zeros((4, 1)), np.zeros((4, 1)), np.ones((4, 1))
-    for block, causal, loaded in (
-        ((2, 2), False, 4 + 2 * 8),
-        ((2, 2), True, 4 + 3 * 4),
-        ((1, 2), False, 4 + 4 * 8),
+    lower = np.tri(4, dtype=bool)
+    for block, mask, causal, loaded in (
+        ((2, 2), None, False, 4 + 2 * 8),
+        ((2, 2), None, True, 4 + 3 * 4),
+        ((2, 2), lower, False, 4 + 3 * 4),
+        ((1, 2), None, False, 4 + 4 * 8),
     ):
         traffic = counter()
-        own.tiled_attention(q, k, v, causal=causal, block=block, traffic=traffic)
+        own.tiled_attention(q, k, v, mask, causal, block, traffic)
         for what, received, expected in zip(
             ("loaded", "stored", "in the largest tile"),
             traffic.counts.copy(),
@@ -226,10 +246,11 @@ def test_traffic(own: Any) -> None:
                 received,
                 expected,
                 what=f"The count of numbers {what}",
-                given={"T, S, K": "4, 4, 1", "block": block, "causal": causal},
+                given={"T, S, K": "4, 4, 1", "block": block, "causal": causal, "mask": mask},
                 probably="In tiles of 2 and 2, the 4 numbers of q are loaded once and the 8 of k "
-                "and v for each of the two tiles of queries: 20. With a causal mask one pair of "
-                "tiles of the four is empty and not loaded: 4 + 3·4 = 16. With one query in a tile "
+                "and v for each of the two tiles of queries: 20. Where no query may look ahead, by "
+                "causal or by a mask, one pair of tiles of the four is empty and not loaded: "
+                "4 + 3·4 = 16. With one query in a tile "
                 "k and v are loaded four times: 36. Stored are the 4 numbers of y and the 4 of the "
                 "log-sum-exp. If you have 24, q is loaded for each pair of tiles. If you have 12, "
                 "everything is loaded in one piece.",
@@ -244,8 +265,8 @@ def test_random(own: Any) -> None:
             own,
             case,
             BLOCKS,
-            "The examples are right, so look at tiles that do not divide the length, at axes in "
-            "front of T, and at a T and an S that differ.",
+            "Tiles need not divide the length, any axes may come in front of T, and T and S may "
+            "differ.",
         )
 
 
@@ -253,15 +274,17 @@ def test_random(own: Any) -> None:
 def test_random_masks(own: Any) -> None:
     """random masks, causal masks, and both"""
     rng = np.random.default_rng(102)
-    for case in cases(103):
-        mask = rng.random((*case["q"].shape[:-1], case["k"].shape[-2])) < 0.6
-        for options in ({"mask": mask}, {"causal": True}, {"mask": mask, "causal": True}):
+    for n, case in enumerate(cases(103)):
+        full = (*case["q"].shape[:-1], case["k"].shape[-2])
+        shapes = (full, full[-1:], (full[-2], 1))  # all of them broadcast to the scores
+        mask, other = (rng.random(shapes[(n + i) % 3]) < 0.6 for i in range(2))
+        for options in ({"mask": mask}, {"causal": True}, {"mask": other, "causal": True}):
             compare(
                 own,
                 {**case, **options},
                 BLOCKS[1:4],
-                "Without a mask it is right. Each tile has its own part of the mask, and a score "
-                "that must not be seen is minus infinity before merge_block.",
+                "Each tile has its own part of the mask, which may broadcast to (..., T, S), and a "
+                "score that must not be seen is minus infinity before merge_block.",
             )
 
 

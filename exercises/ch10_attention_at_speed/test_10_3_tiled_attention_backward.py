@@ -210,26 +210,27 @@ def test_two_queries(own: Any) -> None:
 def test_traffic(own: Any) -> None:
     """tiles above the diagonal are not loaded"""
     zeros = [np.zeros((4, 1)) for _ in range(4)]
-    traffic = counter()
-    cache = cache_of(*zeros[:3], causal=True, block=(2, 2))
-    own.tiled_attention_backward(zeros[3], cache, traffic)
-    for what, received, expected in zip(
-        ("loaded", "stored"),
-        traffic.counts.copy(),
-        (8 + 8 + 3 * 10, 4 + 4 + 8 + 3 * 2),
-        strict=True,
-    ):
-        expect.close(
-            received,
-            expected,
-            what=f"The count of numbers {what}",
-            given={"T, S, K": "4, 4, 1", "block": (2, 2), "causal": True},
-            probably="For D, the 4 numbers of dy and the 4 of y are loaded, and 4 are stored. Of k "
-            "and v, 8 are loaded, and dk and dv are stored once. Each of the 3 pairs of tiles that "
-            "are not empty loads 2 numbers of q, dy, log_sum, D and dq, and stores 2 of dq. The "
-            "zeros that dq begins with are stored as well, 4. If you have 56, the empty pair is "
-            "loaded too.",
-        )
+    for chosen in ({"causal": True}, {"mask": np.tri(4, dtype=bool)}):
+        traffic = counter()
+        cache = cache_of(*zeros[:3], **chosen, block=(2, 2))
+        own.tiled_attention_backward(zeros[3], cache, traffic)
+        for what, received, expected in zip(
+            ("loaded", "stored"),
+            traffic.counts.copy(),
+            (8 + 8 + 3 * 10, 4 + 4 + 8 + 3 * 2),
+            strict=True,
+        ):
+            expect.close(
+                received,
+                expected,
+                what=f"The count of numbers {what}",
+                given={"T, S, K": "4, 4, 1", "block": (2, 2), **chosen},
+                probably="For D, the 4 numbers of dy and the 4 of y are loaded, and 4 are stored. "
+                "Of k and v, 8 are loaded, and dk and dv are stored once. Each of the 3 pairs of "
+                "tiles that are not empty, by causal or by the mask, loads 2 numbers of q, dy, "
+                "log_sum, D and dq, and stores 2 of dq. The zeros that dq begins with are stored "
+                "as well, 4.",
+            )
 
 
 @check(Layer.RANDOM, points=2)
@@ -240,8 +241,8 @@ def test_random(own: Any) -> None:
         104,
         lambda rng, shape: {},
         ((1, 1), (2, 2), (3, 2), (2, 3), (9, 9)),
-        "The examples are right, so look at tiles that do not divide the length, at axes in front "
-        "of T, and at a T and an S that differ.",
+        "Tiles need not divide the length, any axes may come in front of T, and T and S may "
+        "differ.",
     )
 
 
@@ -252,7 +253,8 @@ def test_random_masks(own: Any) -> None:
         (
             lambda rng, shape: {"mask": rng.random(shape) < 0.6},
             lambda rng, shape: {"causal": True},
-            lambda rng, shape: {"mask": rng.random(shape) < 0.6, "causal": True},
+            lambda rng, shape: {"mask": rng.random(shape[-1:]) < 0.6, "causal": True},
+            lambda rng, shape: {"mask": rng.random((shape[-2], 1)) < 0.6},
         )
     ):
         compare(
@@ -260,8 +262,8 @@ def test_random_masks(own: Any) -> None:
             105 + n,
             options,
             ((2, 2), (3, 2), (1, 3)),
-            "Without a mask it is right. The scores are computed again, so they must be masked "
-            "again: minus infinity where visible says False.",
+            "The scores are computed again, so they must be masked again: minus infinity where "
+            "visible says False.",
         )
 
 

@@ -1,5 +1,6 @@
 """The checks of exercise 10.4, leaving the padding out."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,14 @@ def test_types(own: Any) -> None:
     """places are int64 and cu_seqlens int32, S + 1 of them"""
     places, packed = unpadded(own, MASK)
     whole = torch.zeros(0, dtype=torch.int64)
-    expect.array(places, like=whole, shape=(5,), what="places")
+    expect.array(
+        places,
+        like=whole,
+        shape=(5,),
+        what="places",
+        probably="torch's index functions read int64.",
+        exact=True,
+    )
     expect.array(
         packed.cu_seqlens,
         like=torch.zeros(0, dtype=torch.int32),
@@ -61,7 +69,7 @@ def test_types(own: Any) -> None:
 def test_longest_is_a_number(own: Any) -> None:
     """max_seqlen is a plain int"""
     _, packed = unpadded(own, MASK)
-    if type(packed.max_seqlen) is not int:
+    if not isinstance(packed.max_seqlen, Integral) or isinstance(packed.max_seqlen, bool):
         expect.fail(
             f"packed.max_seqlen is {type(packed.max_seqlen).__name__}, not int.",
             probably="A kernel is launched for it, so it must be known as a number: int(…) of the "
@@ -114,7 +122,7 @@ def test_positions(own: Any) -> None:
         np.array([0, 1, 2, 0, 1]),
         what="packed.positions",
         given={"mask": MASK},
-        probably="The second sequence begins anew. If you have 3 at [3], the count runs on from "
+        probably="The second sequence begins at 0. If you have 3 at [3], the count runs on from "
         "the first, and the position embedding takes both for one text. If you have 1 at [0], it "
         "begins at 1.",
     )
@@ -146,7 +154,7 @@ def test_left_padding(own: Any) -> None:
         np.array([1, 2, 3, 5]),
         what="places",
         given={"mask": mask},
-        probably="Padding may stand anywhere. If you have 0 at [0], the first places of each row "
+        probably="Padding may be anywhere. If you have 0 at [0], the first places of each row "
         "are taken for its tokens: look at the mask, not at the lengths.",
     )
     expect.close(
@@ -161,7 +169,7 @@ def test_left_padding(own: Any) -> None:
 
 @check(Layer.EXAMPLE)
 def test_empty_row(own: Any) -> None:
-    """a row without a token is a sequence of none"""
+    """a row without a token is a sequence of none, in any number"""
     mask = torch.tensor([[True, True], [False, False], [True, False]])
     _, packed = unpadded(own, mask)
     expect.close(
@@ -172,6 +180,19 @@ def test_empty_row(own: Any) -> None:
         probably="There are three rows, so three sequences, and the second begins and ends at 2. "
         "A row that is left out would give its result to another one.",
     )
+    for mask in (torch.zeros(2, 3, dtype=torch.bool), torch.zeros(2, 0, dtype=torch.bool)):
+        places, packed = unpadded(own, mask)
+        received = (places, packed.cu_seqlens, packed.max_seqlen, packed.positions)
+        names = ("places", "packed.cu_seqlens", "packed.max_seqlen", "packed.positions")
+        for name, one, other in zip(names, received, by_loops(mask), strict=True):
+            expect.close(
+                one,
+                np.array(other, dtype=np.int64),
+                what=name,
+                given={"mask": mask},
+                probably="There is no token here: no place and no position, two sequences that "
+                "begin and end at 0, and a longest of 0.",
+            )
 
 
 @check(Layer.RANDOM, points=2)

@@ -42,9 +42,10 @@ def test_shapes(own: Any) -> None:
 
 @check(Layer.SHAPES)
 def test_refuses(own: Any) -> None:
-    """a width that is no multiple of 3·heads raises ValueError"""
-    with expect.raises(ValueError, "the width is 12 and there are 3 heads"):
-        own.split_qkv(torch.zeros(1, 3, 12), 3)
+    """a width that is not a multiple of 3·heads raises ValueError"""
+    for width, heads in ((12, 3), (10, 3), (15, 2), (10, 2), (3, 2)):
+        with expect.raises(ValueError, f"the width is {width} and there are {heads} heads"):
+            own.split_qkv(torch.zeros(1, 3, width), heads)
 
 
 @check(Layer.INPUTS)
@@ -83,9 +84,9 @@ def test_two_tokens(own: Any) -> None:
         np.array([[[[111.0], [121.0]], [[112.0], [122.0]]]]),
         what="q",
         given={"qkv": qkv, "heads": 2},
-        probably="Hundreds are the part, tens the position, units the head. One token was right, "
-        "so heads and positions are confused: swap the two axes with transpose. A view or a "
-        "reshape leaves the numbers in their old order.",
+        probably="Hundreds are the part, tens the position, units the head. q[0, h, t] is what "
+        "position t holds for head h. A view or a reshape to another shape leaves the numbers in "
+        "their old order; transpose moves them.",
     )
 
 
@@ -102,9 +103,8 @@ def test_wide_heads(own: Any) -> None:
             np.array([[[first_head[columns]], [second_head[columns]]]]),
             what=name,
             given={"qkv": qkv, "heads": 2},
-            probably="Hundreds are the part, tens the head, units the column. Width 1 was right, "
-            "so a wide head is cut the wrong way: it holds K columns of q, then K of k, then K of "
-            "v, and not the three of each column together.",
+            probably="Hundreds are the part, tens the head, units the column. A head's columns are "
+            "K of q, then K of k, then K of v.",
         )
 
 

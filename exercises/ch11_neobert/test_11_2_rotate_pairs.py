@@ -34,18 +34,23 @@ def draw(
 @check(Layer.SHAPES)
 def test_shapes(own: Any) -> None:
     """the shape and the dtype of x come back"""
-    for dtype in (torch.float32, torch.float64, torch.bfloat16):
-        for shape in ((3, 4), (2, 5, 3, 4)):
+    single, double, half = torch.float32, torch.float64, torch.bfloat16
+    for dtype, of_tables in (
+        (single, single),
+        (double, double),
+        (double, single),
+        (half, single),
+    ):
+        for shape in ((3, 4), (2, 5, 3, 4), (0, 4)):
             x, cos, sin = draw(*shape, dtype=dtype)
-            if dtype == torch.bfloat16:  # tables are precise all the same
-                cos, sin = cos.float(), sin.float()
+            cos, sin = cos.to(of_tables), sin.to(of_tables)
             expect.array(
                 own.rotate_pairs(x, cos, sin),
                 like=x,
                 shape=shape,
                 what="The result",
                 probably="The last two axes of x are T positions and K entries. In front of them "
-                "stand any others, or none, and all of them stay. The pairs do not keep an axis "
+                "may be others, or none, and all of them stay. The pairs do not keep an axis "
                 "of their own.",
             )
 
@@ -83,8 +88,8 @@ def test_second_axis(own: Any) -> None:
         np.array([[-0.8, 0.6]]),
         what="The turned pair",
         given={"x": x, "cos": COS, "sin": SIN},
-        probably="The point (0, 1) is a quarter turn ahead of (1, 0), which was right. It goes to "
-        "the left.",
+        probably="The point (0, 1) is a quarter turn ahead of (1, 0), before the turn and after "
+        "it. It goes to the left.",
     )
 
 
@@ -139,8 +144,7 @@ def test_random(own: Any) -> None:
             what="The result",
             given={"x": x, "cos": cos, "sin": sin},
             probably="Each pair (a, b) is the complex number a + ib, and turning it is the product "
-            "with cos + i·sin. The worked examples are right, so look at sizes: which axis of x "
-            "meets which axis of the tables?",
+            "with cos + i·sin. The last two axes of x meet the two axes of the tables.",
         )
 
 
@@ -166,7 +170,7 @@ def test_gradient(own: Any) -> None:
     x = torch.tensor([[2.0, 1.0]], requires_grad=True, dtype=torch.float64)
     result = own.rotate_pairs(x, COS, SIN)
     first = result[0, 0]
-    gradient = torch.autograd.grad(first, x)[0] if first.requires_grad else torch.zeros(1, 2)
+    gradient = torch.autograd.grad(first, x)[0] if first.requires_grad else torch.zeros_like(x)
     expect.close(
         gradient,
         np.array([[0.6, -0.8]]),

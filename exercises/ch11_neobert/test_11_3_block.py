@@ -184,41 +184,68 @@ def test_post_norm(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_weights(own: Any) -> None:
     """asked for, the weights come back; they depend on the rotation"""
-    layer, x = block(2, 1), draw(1, 2, 2)
-    cos, sin = tables([0, 3])
-    result = own.forward(layer, x, (cos, sin), need_weights=True)
-    expect.parts(result, PARTS)
-    expected = by_formula(layer, x[0].numpy(), cos.numpy(), sin.numpy())
-    for name, received, right in zip(PARTS, result, expected, strict=True):
-        expect.close(
-            received,
-            right[None],
-            what=name[0].upper() + name[1:],
-            given={"x": x, "cos": cos, "sin": sin, "need_weights": "True"},
-            probably="self._mix gives two things, and takes rotation and need_weights. Hand them "
-            "on, and return what it gives.",
-        )
+    for position in ("pre", "post"):
+        layer, x = block(2, 1, norm_position=position), draw(1, 2, 2)
+        cos, sin = tables([0, 3])
+        result = own.forward(layer, x, (cos, sin), need_weights=True)
+        expect.parts(result, PARTS)
+        expected = by_formula(layer, x[0].numpy(), cos.numpy(), sin.numpy())
+        given = {"x": x, "cos": cos, "sin": sin, "need_weights": "True", "norm_position": position}
+        names = ("The stream", "The second part, the weights,")
+        for name, received, right in zip(names, result, expected, strict=True):
+            expect.close(
+                received,
+                right[None],
+                what=name,
+                given=given,
+                probably="self._mix gives two things, and takes rotation and need_weights. Hand "
+                "them on, and return what it gives.",
+            )
 
 
 @check(Layer.EXAMPLE, points=2)
 def test_packed(own: Any) -> None:
-    """two texts in one row do not see each other"""
-    layer, lengths = block(), [2, 1]
-    x = draw(1, 3, 4)
+    """two texts in one row do not see each other, in either order"""
+    x, lengths = draw(1, 3, 4), [2, 1]
     cos, sin = tables([0, 1, 0])
-    expected = [
-        by_formula(layer, x[0, part].numpy(), cos[part].numpy(), sin[part].numpy())[0]
-        for part in (slice(0, 2), slice(2, 3))
-    ]
-    for need_weights in (False, True):
-        expect.close(
-            own.forward(layer, x, (cos, sin), pack(lengths), need_weights)[0],
-            np.concatenate(expected)[None],
-            what="The stream",
-            given={"x": x, "packed": "texts of 2 and 1 tokens", "need_weights": str(need_weights)},
-            probably="Each text must come out as it does alone. packed says where each begins: "
-            "hand it on to self._mix.",
+    for position, need_weights in (("pre", False), ("pre", True), ("post", False), ("post", True)):
+        layer = block(norm_position=position)
+        streams, shares = zip(
+            *(
+                by_formula(layer, x[0, part].numpy(), cos[part].numpy(), sin[part].numpy())
+                for part in (slice(0, 2), slice(2, 3))
+            ),
+            strict=True,
         )
+        given = {"x": x, "packed": "texts of 2 and 1 tokens", "norm_position": position}
+        given["need_weights"] = str(need_weights)
+        result = own.forward(layer, x, (cos, sin), pack(lengths), need_weights)
+        expect.parts(result, PARTS)
+        expect.close(
+            result[0],
+            np.concatenate(streams)[None],
+            what="The stream",
+            given=given,
+            probably="Each text must come out as it does alone. packed says where each begins, and "
+            "rotation holds the turns of each position: self._mix takes both.",
+        )
+        if (result[1] is None) == need_weights:
+            expect.fail(
+                f"The weights of a pack are {'' if need_weights else 'not '}None, and need_weights "
+                f"is {need_weights}.",
+                given=given,
+                probably="A pack has weights too: return what self._mix gives.",
+            )
+        elif need_weights:
+            for text, share in enumerate(shares):
+                n = lengths[text]
+                expect.close(
+                    result[1][text, :, :n, :n],
+                    share,
+                    what=f"The weights of text {text}",
+                    given=given,
+                    probably="Return the weights as self._mix gives them, a row for each text.",
+                )
 
 
 @check(Layer.RANDOM, points=3)
@@ -236,8 +263,8 @@ def test_random(own: Any) -> None:
             np.stack(expected),
             what="The stream",
             given={"x": x, "norm_position": position},
-            probably="The worked examples are right: which part meets other numbers with more "
-            "tokens than one?",
+            probably="Only attention looks at other tokens: norms and ffn work on each token "
+            "alone, in the order of norm_position.",
         )
 
 

@@ -1,6 +1,7 @@
 """The checks of exercise 11.4, the parameters of a NeoBERT."""
 
 from math import prod
+from numbers import Integral
 from typing import Any
 
 from groundup.course.exercises import expect
@@ -102,11 +103,11 @@ def test_keys(own: Any) -> None:
 def test_whole_numbers(own: Any) -> None:
     """every count is an int"""
     for name, value in counted(own, small(intermediate_size=13)[0]).items():
-        if type(value) is not int:
+        if not isinstance(value, Integral) or isinstance(value, bool):
             expect.fail(
                 f"{name} is {value!r}, {type(value).__name__} and not int.",
-                probably="A single / makes a float of everything that it touches: 2·13/3 is no "
-                "number of columns. config.swiglu_size is whole already.",
+                probably="A count is a whole number. A single / makes a float of everything it "
+                "touches; config.swiglu_size is whole already.",
             )
 
 
@@ -281,13 +282,15 @@ def test_other_sizes(own: Any) -> None:
         {"norm_type": "layer_norm", "num_hidden_layers": 5},
         {"norm_position": "post", "head_dim": 8},
         {"position_embedding_type": "absolute", "max_length": 3, "vocab_size": 31},
+        {"tie_word_embeddings": True, "num_hidden_layers": 0},
     ):
         config, given = small(**changes)
         agrees(
             own,
             config,
             given,
-            "Write down every tensor of the file with its shape, and add the products up.",
+            "Write down every tensor of the file with its shape, and add the products up. The "
+            "counts are those of two tables, whatever tie_word_embeddings says.",
         )
 
 

@@ -127,14 +127,14 @@ def test_length(own: Any) -> None:
         "as they were. Bring each row to length one: along the last axis, queries and documents. "
         "If you have 11.55, neither is. If you have 3.852, the queries alone are.",
     )
-    short = given | {"documents": DOCUMENTS / 1000}
+    short = given | {"queries": QUERIES / 1000, "documents": DOCUMENTS / 1000}
     expect.close(
         own.info_nce(**short),
         math.log1p(math.exp(0.2)),
-        what="The loss with short documents",
+        what="The loss with short vectors",
         given=short,
-        probably="Documents of length 0.001 have the same cosines: what bounds the length from "
-        "below must be far smaller, as the 1e-12 of F.normalize is.",
+        probably="Vectors of length 0.001 have the same cosines: what bounds the length from "
+        "below, or is added to it, must be far smaller, as the 1e-12 of F.normalize is.",
     )
 
 
@@ -151,8 +151,8 @@ def test_random(own: Any) -> None:
                 by_definition(queries, documents, 0.1, offset),
                 what="The loss",
                 given=given,
-                probably="The worked examples are right. Compare what is new here: the numbers of "
-                "queries and documents, the width, the offset, the signs of the cosines.",
+                probably="Each query has its own row of cosines, over all documents, and its own "
+                "right document, offset + i. Cosines may be below zero.",
             )
 
 
@@ -188,8 +188,8 @@ def test_gradients(own: Any) -> None:
                 what=f"The gradient of the {name}",
                 given={"queries": own_inputs[0], "documents": own_inputs[1], "temperature": 0.5}
                 | {"offset": offset},
-                probably="The loss itself is right. Where a gradient is zero, the input is cut off "
-                "from the loss: detach, .data, item() and no_grad do that.",
+                probably="Where a gradient is zero, the input is cut off from the loss: detach, "
+                ".data, item() and no_grad do that.",
             )
 
 

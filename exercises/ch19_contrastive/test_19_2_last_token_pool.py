@@ -58,6 +58,8 @@ def test_refuses(own: Any) -> None:
         own.last_token_pool(FOUR, torch.tensor([[0, 0, 0, 0]]))
     with expect.raises(ValueError, "the first text has real tokens and the second has none"):
         own.last_token_pool(FOUR.repeat(2, 1, 1), torch.tensor([[1, 1, 0, 0], [0, 0, 0, 0]]))
+    with expect.raises(ValueError, "the text has no position at all"):
+        own.last_token_pool(FOUR[:, :0], torch.ones(1, 0, dtype=torch.int64))
 
 
 @check(Layer.INPUTS)
@@ -218,14 +220,15 @@ def test_long_text(own: Any) -> None:
     # bfloat16 holds whole numbers up to 256; so a position is two numbers here.
     digits = torch.stack((positions // 100, positions % 100), dim=-1)
     hidden = digits.to(torch.bfloat16)[None].repeat(2, 1, 1)
-    mask = (positions <= torch.tensor([[301], [303]])).long()
-    expect.close(
-        own.last_token_pool(hidden, mask),
-        np.array([[3.0, 1.0], [3.0, 3.0]]),
-        like=hidden,
-        what="The result",
-        given={"hidden": hidden, "mask": mask},
-        probably="The vectors hold hundreds and rest of their position, and the texts end at 301 "
-        "and 303. Positions that pass through bfloat16, the dtype of hidden, are rounded: above "
-        "256 it has no odd numbers. Keep them whole numbers.",
-    )
+    for dtype in (torch.int64, torch.bfloat16):
+        mask = (positions <= torch.tensor([[301], [303]])).to(dtype)
+        expect.close(
+            own.last_token_pool(hidden, mask),
+            np.array([[3.0, 1.0], [3.0, 3.0]]),
+            like=hidden,
+            what="The result",
+            given={"hidden": hidden, "mask": mask},
+            probably="The vectors hold hundreds and rest of their position, and the texts end at "
+            "301 and 303. Positions that pass through bfloat16 are rounded: above 256 it has no "
+            "odd numbers. Keep them whole numbers.",
+        )

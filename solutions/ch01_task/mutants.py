@@ -105,7 +105,7 @@ def case_matters(text):
 
 @mutant("1.1", replaces="tokenize")
 def first_letter_alone(text):
-    """Only the first letter is made large: max becomes Max, and MAX stays as it is."""
+    """max and Max are taken for Max, and MAX and mAx are refused: any case is right."""
     ids = []
     for word in [*_words(text), "[EOS]"]:
         known = word[0].upper() + word[1:]
@@ -175,12 +175,21 @@ def commas_dropped(text):
 
 @mutant("1.1", replaces="tokenize")
 def digits_by_arithmetic(text):
-    """A digit's id is computed from int(word): 03 is taken for 3, which is another word."""
+    """Numbers count by their value, as with int(word): 03 is taken for 3, another word."""
     ids = []
     for word in _words(text):
         digit = int(word) if word.isdigit() else -1
         ids.append(TOKEN_IDS["0"] + digit if 0 <= digit < 10 else _id(word))
     return [*ids, EOS]
+
+
+@mutant("1.1", replaces="tokenize")
+def first_word_in_any_case(text):
+    """Only the first word may be in any case; an operation may, wherever it is."""
+    first, *rest = _words(text)
+    if not set(rest) <= set(TOKEN_IDS):
+        raise ValueError("a word is not in the vocabulary")
+    return [_id(first), *(TOKEN_IDS[word] for word in rest), EOS]
 
 
 @mutant("1.1", replaces="tokenize")
@@ -310,7 +319,7 @@ def filled_with_eos(sequences):
 
 @mutant("1.2", replaces="pad")
 def as_floats(sequences):
-    """The ids are floats (np.zeros makes them): they can no longer index anything."""
+    """The ids are floats, as np.zeros makes them: they can no longer index anything."""
     ids = _filled(sequences)
     return ids.astype(float), ids != PAD
 
@@ -420,6 +429,13 @@ def empty_sequences_dropped(sequences):
 
 
 @mutant("1.2", replaces="pad")
+def empty_rows_of_floats(sequences):
+    """Where no sequence has a token, both arrays are of floats, as np.array([[]]) is."""
+    ids = _filled(sequences)
+    return (ids, ids != PAD) if ids.size else (ids.astype(float), ids.astype(float))
+
+
+@mutant("1.2", replaces="pad")
 def at_least_one_column(sequences):
     """There is a column of [PAD] even if no sequence has a token."""
     ids = _filled([*sequences, [PAD]])[:-1]
@@ -493,7 +509,7 @@ def order_not_used(inputs, order, shares=(0.8, 0.1, 0.1)):
 
 @mutant("1.3", replaces="disjoint_split")
 def inputs_sorted(inputs, order, shares=(0.8, 0.1, 0.1)):
-    """np.unique sorts the inputs: the last ones in the alphabet all end in the last part."""
+    """The inputs are sorted, as np.unique does: the last in the alphabet end in the last part."""
     _refuse(inputs, order, shares)
     keys = _tuples(inputs)
     distinct = sorted(set(keys))
@@ -675,6 +691,15 @@ def exact_sum_asked_for(inputs, order, shares=(0.8, 0.1, 0.1)):
 
 
 @mutant("1.3", replaces="disjoint_split")
+def sum_compared_by_isclose(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """Shares that sum to 1.00000001 are accepted, as by np.isclose; rounding is 1e-9 here."""
+    if min(shares) < 0 or not np.isclose(sum(shares), 1):
+        raise ValueError("shares must sum to 1")
+    _refuse(inputs, order, (1.0,))
+    return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
 def sum_asked_for_roughly(inputs, order, shares=(0.8, 0.1, 0.1)):
     """Shares that sum to 0.999 are accepted: that is more than rounding."""
     if min(shares) < 0 or abs(sum(shares) - 1) > 0.01:
@@ -694,7 +719,7 @@ def zero_shares_refused(inputs, order, shares=(0.8, 0.1, 0.1)):
 
 @mutant("1.3", replaces="disjoint_split")
 def empty_parts_of_floats(inputs, order, shares=(0.8, 0.1, 0.1)):
-    """np.array of an empty list is an array of floats, which can't pick rows."""
+    """A part without rows is an array of floats, as np.array([]) is: it can't pick rows."""
     _refuse(inputs, order, shares)
     return [np.array(part.tolist()) for part in _together(inputs, order, shares)]
 
@@ -704,6 +729,22 @@ def ninety_percent(inputs, order, shares=(0.9, 0.05, 0.05)):
     """The shares are 90/5/5 if the caller gives none; the signature says 80/10/10."""
     _refuse(inputs, order, shares)
     return _together(inputs, order, shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def rows_marked_by_index(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """-1 in order counts as the last row, as an index of NumPy does: order need not hold it."""
+    _refuse(inputs, np.where(order < 0, order + len(inputs), order), shares)
+    return _together(inputs, np.where(order < 0, order + len(inputs), order), shares)
+
+
+@mutant("1.3", replaces="disjoint_split")
+def key_by_base_seven(inputs, order, shares=(0.8, 0.1, 0.1)):
+    """The key of an input is a sum of tokens times powers, in which some inputs are alike."""
+    _refuse(inputs, order, shares)
+    keys = [sum(int(token) * 7**n for n, token in enumerate(row)) for row in inputs]
+    line, places = _line(keys, order)
+    return _parts(order, places, len(line), shares)
 
 
 @mutant("1.3", replaces="disjoint_split")

@@ -84,7 +84,7 @@ def by_lists_of_rows(inputs, order, shares=(0.8, 0.1, 0.1)):
     """Sets of tuples and lists, made arrays of 32 bits at the end."""
     if sorted(map(int, order)) != list(range(len(inputs))):
         raise ValueError("order must hold every row once")
-    if min(shares) < 0 or round(math.fsum(shares), 6) != 1:
+    if min(shares) < 0 or abs(math.fsum(shares) - 1) > 1e-9:
         raise ValueError("shares must be a whole")
     keys = [tuple(map(int, row)) for row in inputs]
     line = [keys[row] for row in order if keys.index(keys[row]) == row]

@@ -102,7 +102,7 @@ def dbias_of_the_first_row(dy, cache):
 
 @mutant("2.1", replaces="linear_backward")
 def summed_into_dy(dy, cache):
-    """The rows are added with += into dy[0], which is a view: dy itself is changed."""
+    """The sum of the rows is written into dy[0], which is a view: dy itself is changed."""
     x, weight = cache
     dx, dweight = dy @ weight.T, _rows(x).T @ _rows(dy)
     dbias = _rows(dy)[0]
@@ -120,7 +120,7 @@ def parts_in_another_order(dy, cache):
 
 @mutant("2.1", replaces="linear_backward")
 def at_least_two_axes(dy, cache):
-    """x is transposed as a matrix: a single vector, (D,), has no rows and no columns."""
+    """A single vector, (D,), fails: it is not a matrix, with rows and columns."""
     x, weight = cache
     if dy.ndim > 2:
         x, rows = _rows(x), _rows(dy)
@@ -203,7 +203,7 @@ def masked_row_is_nan(x):
 
 @mutant("2.2", replaces="softmax")
 def masked_row_is_uniform(x):
-    """Minus infinity is replaced by -1e9: a row that is masked throughout gets equal weights."""
+    """A row that is masked throughout gets equal weights, as if -inf were a number like -1e9."""
     return right_softmax(np.where(np.isneginf(x), np.array(-1e9, x.dtype), x))
 
 
@@ -216,6 +216,14 @@ def low_logits_clipped(x):
 
 
 @mutant("2.2", replaces="softmax")
+def masked_as_a_low_number(x):
+    """Minus infinity counts as a low number, -10,000: lower logits get less weight than it."""
+    masked = np.isneginf(x).all(axis=-1, keepdims=True)
+    x = np.where(np.isneginf(x), x.dtype.type(-1e4), x)
+    return np.where(masked, 0, _weights(np.exp(x - _top(x)))).astype(x.dtype)
+
+
+@mutant("2.2", replaces="softmax")
 def shift_starts_at_zero(x):
     """The largest of the logits and 0 is subtracted: a row far below 0 has only zeros."""
     return _weights(np.exp(x - np.maximum(_top(x), 0)))
@@ -223,7 +231,7 @@ def shift_starts_at_zero(x):
 
 @mutant("2.2", replaces="softmax")
 def result_in_float64(x):
-    """The weights are written into np.zeros, which makes float64."""
+    """The weights are float64 for logits in float32, as np.zeros makes them."""
     p = np.zeros(x.shape)
     p[...] = right_softmax(x)
     return p
@@ -252,7 +260,7 @@ def powers_of_two(x):
 
 @mutant("2.2", replaces="softmax")
 def shifted_in_place(x):
-    """The shift is done with -=, which changes the caller's logits."""
+    """The logits are shifted in place, as by -=, which changes the caller's x."""
     x -= _top(x)
     return _weights(np.exp(x))
 
@@ -307,7 +315,7 @@ def sum_added(dp, p):
 
 @mutant("2.2", replaces="softmax_backward")
 def weighted_in_place(dp, p):
-    """dp *= p writes into the caller's gradient."""
+    """The product dp * p is written into the caller's dp, as by dp *= p."""
     total = (dp * p).sum(axis=-1, keepdims=True)
     dp *= p
     return dp - p * total
@@ -447,7 +455,7 @@ def gamma_not_used(x, gamma, beta, eps=1e-5):
 
 @mutant("2.3", replaces="layer_norm")
 def centred_in_place(x, gamma, beta, eps=1e-5):
-    """The mean is subtracted with -=, which changes the caller's x."""
+    """The mean is subtracted in place, as by -=, which changes the caller's x."""
     x -= x.mean(axis=-1, keepdims=True)
     std = _std(x, eps)
     normal = x / std
@@ -594,7 +602,7 @@ def summed_over_one_axis(dy, cache):
 
 @mutant("2.3", replaces="layer_norm_backward")
 def scaled_in_place(dy, cache):
-    """dy *= gamma writes into the caller's gradient."""
+    """The product dy * gamma is written into the caller's dy, as by dy *= gamma."""
     normal, std, gamma = cache
     parts = _parameters(dy, normal)
     dy *= gamma
@@ -607,6 +615,17 @@ def two_axes_at_most(dy, cache):
     normal, std, gamma = cache
     rows = (0, 1) if dy.ndim == 3 else 0
     return _dx(dy * gamma, normal, std), (dy * normal).sum(axis=rows), dy.sum(axis=rows)
+
+
+@mutant("2.3", replaces="layer_norm_backward")
+def divided_by_gamma(dy, cache):
+    """The normalised vector is found from y, divided by gamma: where gamma is 0 that is nan."""
+    normal, std, gamma = cache
+    with np.errstate(all="ignore"):
+        normal = gamma * normal / gamma
+    g = dy * gamma
+    dx = (g - _mean(g) - normal * _mean(g * normal)) / std
+    return dx, *_parameters(dy, normal)
 
 
 @mutant("2.3", replaces="layer_norm_backward")
@@ -690,7 +709,7 @@ def token_zero_is_zeros(ids, table):
 
 @mutant("2.4", replaces="embedding")
 def no_ids_refused(ids, table):
-    """The smallest of no ids is asked for: texts of length 0 raise ValueError."""
+    """Texts of length 0 are refused: there is no smallest or largest of no ids."""
     if ids.min() < 0 or ids.max() >= len(table):
         raise ValueError("token ids must lie in the table")
     return table[ids], (ids, table.shape)
@@ -716,7 +735,7 @@ def index_error(ids, table):
 
 @mutant("2.4", replaces="embedding_backward")
 def assigned(dx, cache):
-    """dtable[ids] = dx, like dtable[ids] += dx, keeps only the last of a token's gradients."""
+    """Only the last of a token's gradients is kept, as by dtable[ids] = dx, or += dx."""
     ids, shape = cache
     dtable = np.zeros(shape, dx.dtype)
     dtable[ids] = dx
@@ -764,7 +783,7 @@ def rows_that_occur(dx, cache):
 
 @mutant("2.4", replaces="embedding_backward")
 def in_float64(dx, cache):
-    """np.zeros without a dtype makes float64: the gradients of float32 double in size."""
+    """dtable is float64 for gradients in float32, as np.zeros makes it: twice the size."""
     ids, shape = cache
     dtable = np.zeros(shape)
     np.add.at(dtable, ids, dx)
@@ -858,7 +877,7 @@ def not_put_back(f, x, h=1e-5):
 
 @mutant("2.5", replaces="numerical_gradient")
 def put_back_by_adding(f, x, h=1e-5):
-    """h is added and subtracted again, which rounds: x comes back with other last digits."""
+    """x is put back by adding and subtracting h, which rounds: its last digits change."""
     _refuse_other_types(x)
     gradient = np.empty_like(x)
     for index in np.ndindex(x.shape):
@@ -873,14 +892,14 @@ def put_back_by_adding(f, x, h=1e-5):
 
 @mutant("2.5", replaces="numerical_gradient")
 def of_a_copy(f, x, h=1e-5):
-    """A copy of x is changed; f reads the original and always gives the same."""
+    """What is changed is not the x that f reads, so f always gives the same."""
     _refuse_other_types(x)
     return _differences(f, x.copy(), h)
 
 
 @mutant("2.5", replaces="numerical_gradient")
 def of_a_flat_copy(f, x, h=1e-5):
-    """x.reshape(-1) is changed: of a transposed array it is a copy, which f does not read."""
+    """Of a transposed x a flat copy is changed, as by reshape(-1): f does not read it."""
     _refuse_other_types(x)
     return _differences(f, x.reshape(-1), h).reshape(x.shape)
 
@@ -900,7 +919,7 @@ def all_at_once(f, x, h=1e-5):
 
 @mutant("2.5", replaces="numerical_gradient")
 def row_by_row(f, x, h=1e-5):
-    """range(len(x)) goes through the rows: the entries of a row are moved together."""
+    """The entries of a row are moved together, as by x[i] with i in range(len(x))."""
     _refuse_other_types(x)
     gradient = np.empty_like(x)
     for index in range(len(x)):
@@ -957,6 +976,21 @@ def half_steps(f, x, h=1e-5):
     """The two points are h apart, half of it on each side; h is half of their distance."""
     _refuse_other_types(x)
     return _differences(f, x, h / 2)
+
+
+@mutant("2.5", replaces="numerical_gradient")
+def f_called_first(f, x, h=1e-5):
+    """f is called before x is refused; of a wrong x nothing should be computed."""
+    f()
+    _refuse_other_types(x)
+    return _differences(f, x, h)
+
+
+@mutant("2.5", replaces="numerical_gradient")
+def at_least_one_axis(f, x, h=1e-5):
+    """The gradient of an x without axes has one: it should have the shape of x, ()."""
+    _refuse_other_types(x)
+    return np.atleast_1d(_differences(f, x, h))
 
 
 @mutant("2.5", replaces="numerical_gradient")

@@ -94,7 +94,7 @@ def masked_with_zero(q, k, v, mask=None):
 
 @mutant("3.1", replaces="attention")
 def masked_with_a_large_number(q, k, v, mask=None):
-    """A masked score is -1e9: a query that may look nowhere mixes evenly what it must not see."""
+    """A query that may look nowhere mixes evenly what it must not see, as by scores of -1e9."""
     scale = _scale(q)
     weights = softmax(_masked(q @ _swap(k) * scale, mask, q.dtype.type(-1e9)))
     return weights @ v, (weights, q, k, v, scale)
@@ -144,7 +144,7 @@ def no_key_gives_nan(q, k, v, mask=None):
 
 @mutant("3.1", replaces="attention")
 def scale_in_float64(q, k, v, mask=None):
-    """1 / np.sqrt(K) is a float64, and turns float32 scores into float64: twice the memory."""
+    """y is float64 for float32 inputs, as a scale of 1 / np.sqrt(K) makes it: twice the memory."""
     scale = 1 / np.sqrt(q.shape[-1])
     weights = softmax(_masked(q @ _swap(k) * scale, mask))
     return weights @ v, (weights, q, k, v, scale)
@@ -152,7 +152,7 @@ def scale_in_float64(q, k, v, mask=None):
 
 @mutant("3.1", replaces="attention")
 def scaled_in_place(q, k, v, mask=None):
-    """The queries are scaled with *=, which writes into the caller's q."""
+    """The queries are scaled in place, as by *=, which writes into the caller's q."""
     scale = _scale(q)
     q *= scale
     weights = softmax(_masked(q @ _swap(k), mask))
@@ -161,7 +161,7 @@ def scaled_in_place(q, k, v, mask=None):
 
 @mutant("3.1", replaces="attention")
 def all_axes_turned(q, k, v, mask=None):
-    """k.T turns all axes round, those of batch and heads too: swap only the last two."""
+    """All axes of k are turned round, as by k.T, batch and heads too: swap only the last two."""
     scale = _scale(q)
     weights = softmax(_masked(q @ k.T * scale, mask))
     return weights @ v, (weights, q, k, v, scale)
@@ -169,7 +169,7 @@ def all_axes_turned(q, k, v, mask=None):
 
 @mutant("3.1", replaces="attention")
 def mask_in_float64(q, k, v, mask=None):
-    """np.where(mask, 0.0, -np.inf) is float64, and turns masked float32 scores into float64."""
+    """With a mask, y is float64 for float32 inputs, as np.where(mask, 0.0, -np.inf) makes it."""
     scale = _scale(q)
     scores = q @ _swap(k) * scale
     weights = softmax(
@@ -328,7 +328,7 @@ def dq_and_dk_swapped(dy, cache):
 
 @mutant("3.1", replaces="attention_backward")
 def dy_scaled_in_place(dy, cache):
-    """dy is scaled with *=, which writes into the caller's array."""
+    """dy is scaled in place, as by *=, which writes into the caller's array."""
     weights, q, k, v, scale = cache
     dv = _swap(weights) @ dy
     dy *= scale
@@ -415,7 +415,7 @@ def too_few_keys_accepted(queries, keys=None):
 
 @mutant("3.2", replaces="causal_mask")
 def zero_keys_taken_for_none(queries, keys=None):
-    """keys or queries takes 0 keys for None: ask whether keys is None."""
+    """0 keys are taken for None, as by keys or queries: ask whether keys is None."""
     keys = _refuse(queries, keys or queries)
     return np.tri(queries, keys, keys - queries, dtype=bool)
 
@@ -546,7 +546,7 @@ def heads_and_width_confused(x, heads):
 
 @mutant("3.3", replaces="split_heads")
 def shape_assigned(x, heads):
-    """x.shape = ... changes the shape of the caller's own array."""
+    """The shape of the caller's own array is changed, as by x.shape = ...: use reshape."""
     batch, length, width = x.shape
     x.shape = (batch, length, heads, width // heads)
     return x.transpose(0, 2, 1, 3).copy()
@@ -560,7 +560,7 @@ def heads_first(x, heads):
 
 @mutant("3.3", replaces="split_heads")
 def split_in_float64(x, heads):
-    """The pieces are written into np.zeros, which makes float64."""
+    """The heads are float64 for an x in float32, as np.zeros makes them."""
     y = np.zeros((x.shape[0], heads, x.shape[1], x.shape[2] // heads))
     for head, part in enumerate(np.split(x, heads, axis=-1)):
         y[:, head] = part

@@ -305,7 +305,7 @@ def noise_ignored(x, p, heads, mask=None, noise=(0.0, None)):
 
 @mutant("4.2", replaces="post_norm_block")
 def added_in_place(x, p, heads, mask=None, noise=(0.0, None)):
-    """The sum is written into x with +=, which is the caller's array."""
+    """The sum is written into the caller's x, as by +=."""
     mixed, attention = _attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x += mixed
@@ -318,8 +318,7 @@ def added_in_place(x, p, heads, mask=None, noise=(0.0, None)):
 
 @mutant("4.2", replaces="post_norm_block")
 def sum_scaled(x, p, heads, mask=None, noise=(0.0, None)):
-    """The sum is divided by np.sqrt(2), which is a float64: the norm undoes the division, and
-    float32 has become float64."""
+    """y is float64 for float32 inputs, as np.sqrt(2) times a float32 makes it."""
     mixed, attention = _attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm((x + mixed) / np.sqrt(2), p, "norm1")
@@ -331,7 +330,7 @@ def sum_scaled(x, p, heads, mask=None, noise=(0.0, None)):
 
 @mutant("4.2", replaces="post_norm_block")
 def same_draw_twice(x, p, heads, mask=None, noise=(0.0, None)):
-    """Both sublayers drop the same entries: the generator is copied and does not move on."""
+    """Both sublayers drop the same entries: each needs a draw of its own, the second a new one."""
     rate, rng = noise
     mixed, attention = _attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, rate, copy.deepcopy(rng))
@@ -613,9 +612,17 @@ def numbers_for_a_mask(x, mask=None):
 
 @mutant("4.3", replaces="mean_pool")
 def in_float64(x, mask=None):
-    """The shares are float64 and turn float32 vectors into float64: twice the memory."""
+    """y is float64 for float32 vectors, as a share in float64 makes it: twice the memory."""
     y, (share,) = right_mean_pool(x.astype(np.float64), mask)
     return y, (share,)
+
+
+@mutant("4.3", replaces="mean_pool")
+def infinity_replaced(x, mask=None):
+    """np.nan_to_num hides infinity and NaN at real tokens too: the mean looks sound."""
+    _checked(x, mask)
+    share = _shares(x, mask)
+    return (share[:, None] @ np.nan_to_num(_shown(x, mask)))[:, 0], (share,)
 
 
 @mutant("4.3", replaces="mean_pool")
@@ -646,7 +653,7 @@ def zeros_and_ones_taken(x, mask=None):
 
 @mutant("4.3", replaces="mean_pool")
 def mean_of_nothing(x, mask=None):
-    """Without a mask it is x.mean(axis=1), which is NaN for sequences of length 0."""
+    """Without a mask, sequences of length 0 become NaN, as by x.mean(axis=1)."""
     if mask is not None:
         return right_mean_pool(x, mask)
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -808,7 +815,7 @@ def whole_rows(x, rate, rng):
 
 @mutant("4.4", replaces="dropout")
 def dropped_in_place(x, rate, rng):
-    """The caller's x is multiplied in place with *=."""
+    """The caller's x is multiplied in place, as by *=."""
     _refuse(rate)
     if rng is None or rate == 0:
         return x, (None,)
@@ -819,7 +826,7 @@ def dropped_in_place(x, rate, rng):
 
 @mutant("4.4", replaces="dropout")
 def doubled_precision(x, rate, rng):
-    """Dividing booleans by a float gives float64, and x becomes float64 with it."""
+    """y is float64 for an x in float32, as booleans divided by a float make it."""
     _refuse(rate)
     if rng is None or rate == 0:
         return x, (None,)
@@ -889,7 +896,7 @@ def scaled_by_the_draw(x, rate, rng):
 
 @mutant("4.4", replaces="dropout")
 def two_axes_wanted(x, rate, rng):
-    """The shape is unpacked as rows and columns: an array of one axis, or of three, is an error."""
+    """An x of one axis, or of three, is an error: it is taken for rows and columns."""
     _refuse(rate)
     rows, columns = x.shape
     y, cache = right_dropout(x.reshape(rows, columns), rate, rng)

@@ -15,7 +15,8 @@ def step(self, grads: Params, lr: float) -> None:
         lr: the learning rate; :attr:`decay` holds the strength of each parameter's decay.
 
     Raises:
-        ValueError: a gradient is missing or has another shape, or lr is negative.
+        ValueError: a gradient is missing or has another shape, or lr is negative. Nothing is
+            changed then.
     """
     _require_gradients(self.params, grads, lr)
     self.step_count += 1

@@ -7,7 +7,8 @@ import numpy as np
 
 from groundup.course.exercises.implementations import mutant
 from groundup.scratch.activations import softmax
-from groundup.scratch.optim import _require_gradients, adam
+from groundup.scratch.loss import cross_entropy
+from groundup.scratch.optim import AdamW, _require_gradients, adam, sgd, warmup_cosine
 
 
 def _refuse_step(step):
@@ -191,6 +192,23 @@ def means_forget_sooner(gradient, first, second, step, lr, beta1=0.9, beta2=0.99
 def larger_eps(gradient, first, second, step, lr, beta1=0.9, beta2=0.999, eps=1e-6):
     """The default of eps is 1e-6: without one it is to be 1e-8."""
     return adam(gradient, first, second, step, lr, beta1, beta2, eps)
+
+
+@mutant("5.1", replaces="adam")
+def means_swapped(gradient, first, second, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    """The second mean is returned before the first: the next step takes each for the other."""
+    change, first, second = adam(gradient, first, second, step, lr, beta1, beta2, eps)
+    return change, second, first
+
+
+@mutant("5.1", replaces="adam")
+def row_by_row(gradient, first, second, step, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    """The rows are walked through with len: a parameter that is one number has none."""
+    rows = [
+        adam(gradient[i], first[i], second[i], step, lr, beta1, beta2, eps)
+        for i in range(len(gradient))
+    ]
+    return tuple(np.array(part, dtype=gradient.dtype) for part in zip(*rows, strict=True))
 
 
 def _refuse(logits, targets):
@@ -391,6 +409,31 @@ def axes_not_counted(logits, targets):
     return float((log_total - shifted[np.arange(len(classes)), classes]).mean()), (flat, classes)
 
 
+@mutant("5.2", replaces="cross_entropy")
+def targets_flattened(logits, targets):
+    """The targets are flattened first, so that a column of them, (N, 1), is not refused."""
+    return cross_entropy(logits, targets.reshape(-1) if logits.ndim == 2 else targets)
+
+
+@mutant("5.2", replaces="cross_entropy")
+def only_int64(logits, targets):
+    """Targets are compared with int64 alone, and whole numbers of fewer bits are refused."""
+    if targets.dtype != np.int64:
+        raise ValueError("targets must be int64")
+    return cross_entropy(logits, targets)
+
+
+@mutant("5.2", replaces="cross_entropy_backward")
+def one_array_for_all_calls(cache, kept={}):  # noqa: B006
+    """The gradient is made in an array that is kept: the next call writes over this one's."""
+    logits, targets = cache
+    dlogits = kept.setdefault((logits.shape, logits.dtype), np.empty_like(logits))
+    dlogits[...] = softmax(logits)
+    dlogits[np.arange(len(targets)), targets] -= 1
+    dlogits /= len(targets)
+    return dlogits
+
+
 @mutant("5.2", replaces="cross_entropy_backward")
 def cache_written_over(cache):
     """The gradient is made in the cached logits: a second backward pass is wrong."""
@@ -460,6 +503,28 @@ def refused_after_scaling(grads, limit):
             g *= limit / norm
     if not limit > 0:
         raise ValueError("the limit must be above 0")
+    return norm
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def square_compared(grads, limit):
+    """The square of the norm is compared with the limit, and the norm divides it."""
+    _refuse_gradients(grads, limit)
+    norm = _joint(grads)
+    if norm**2 > limit:
+        _scale(grads, limit / norm)
+    return norm
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def first_entries_asked(grads, limit):
+    """Only the first entry of each array is asked for NaN and infinity."""
+    if not limit > 0 or not all(np.isfinite(g.flat[0]) for g in grads.values()):
+        raise ValueError("NaN or infinity")
+    with np.errstate(all="ignore"):
+        norm = _joint(grads)
+        if norm > limit:
+            _scale(grads, limit / norm)
     return norm
 
 
@@ -617,6 +682,26 @@ def limit_not_checked(grads, limit):
     norm = _joint(grads)
     if norm > limit:
         _scale(grads, limit / norm)
+    return norm
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def endless_limit_refused(grads, limit):
+    """An infinite limit is refused, which is above 0 and means that nothing is to be clipped."""
+    if np.isinf(limit):
+        raise ValueError("the limit must be finite")
+    return _clip_with(_joint)(grads, limit)
+
+
+@mutant("5.3", replaces="clip_by_norm")
+def last_array_asked(grads, limit):
+    """NaN and infinity are looked for after the loop, and so in its last array alone."""
+    if not limit > 0 or not np.isfinite(list(grads.values())[-1]).all():
+        raise ValueError("NaN or infinity")
+    with np.errstate(all="ignore"):
+        norm = _joint(grads)
+        if norm > limit:
+            _scale(grads, limit / norm)
     return norm
 
 
@@ -825,6 +910,15 @@ def counts_its_calls(step, total, warmup, peak, floor=0.0, calls=[0]):  # noqa: 
 
 
 @mutant("5.4", replaces="warmup_cosine")
+def equal_rates_refused(step, total, warmup, peak, floor=0.0):
+    """A floor that equals the peak is refused: the comparison is < where <= is asked for."""
+    _refuse_schedule(step, total, warmup, peak, floor)
+    if not floor < peak:
+        raise ValueError("rates are not in order")
+    return warmup_cosine(step, total, warmup, peak, floor)
+
+
+@mutant("5.4", replaces="warmup_cosine")
 def any_peak(step, total, warmup, peak, floor=0.0):
     """An infinite peak is not refused."""
     if min(step, total, warmup) < 0 or not 0 <= floor <= peak:
@@ -851,6 +945,15 @@ def _accumulate(objective, model, parts, rng, share):
 
 def _right_share(part, counted):
     return part.counted / sum(each.counted for each in counted)
+
+
+@mutant("5.5", replaces="accumulate")
+def zeros_of_a_dictionary(objective, model, parts, rng=None):
+    """The sums begin as zeros of the model's items, and a model need not be a dictionary."""
+    loss, grads = _accumulate(objective, model, parts, rng, _right_share)
+    for name, value in model.items():
+        grads[name] = np.zeros_like(value) + grads[name]
+    return loss, grads
 
 
 @mutant("5.5", replaces="accumulate")
@@ -1010,6 +1113,13 @@ def rng_forgotten(objective, model, parts, rng=None):
 
 
 @mutant("5.5", replaces="accumulate")
+def generator_made(objective, model, parts, rng=None):
+    """Without a generator one is made, and units are dropped where nothing should be."""
+    rng = rng or np.random.default_rng(0)
+    return _accumulate(objective, model, parts, rng, _right_share)
+
+
+@mutant("5.5", replaces="accumulate")
 def same_draws_for_each_part(objective, model, parts, rng=None):
     """Each part gets a copy of the generator: dropout draws the same for every one."""
 
@@ -1131,6 +1241,13 @@ def _decoupled(value, change, lr, decay):
 
 
 @mutant("5.6", replaces="sgd")
+def velocity_row_by_row(gradient, velocity, lr, momentum=0.9):
+    """The rows are walked through with len: a parameter that is one number has none."""
+    rows = [sgd(gradient[i], velocity[i], lr, momentum) for i in range(len(gradient))]
+    return tuple(np.array(part, dtype=gradient.dtype) for part in zip(*rows, strict=True))
+
+
+@mutant("5.6", replaces="sgd")
 def other_default(gradient, velocity, lr, momentum=0.99):
     """The default of the momentum is 0.99: without one it is to be 0.9."""
     velocity = momentum * velocity + gradient
@@ -1163,6 +1280,14 @@ def any_rate(self, grads, lr):
             grads[name], self.first[name], self.second[name], self.step_count, lr, *self.betas
         )
         _decoupled(value, change, lr, self.decay[name])
+
+
+@mutant("5.7", replaces="step")
+def zero_rate_refused(self, grads, lr):
+    """A rate of 0 is refused with the negative ones, and a schedule may end with it."""
+    if not lr > 0:
+        raise ValueError("lr")
+    AdamW.step(self, grads, lr)
 
 
 @mutant("5.7", replaces="step")

@@ -47,6 +47,18 @@ def as_pytorch(grads, limit):
     return norm
 
 
+@variant("5.3", replaces="clip_by_norm")
+def one_long_arrow(grads, limit):
+    """All entries in one array for the norm, and each array written over by a slice."""
+    arrow = np.concatenate([g.ravel().astype(np.float64) for g in grads.values()])
+    if np.isnan(limit) or limit <= 0 or not np.isfinite(arrow).all():
+        raise ValueError("limit or gradients")
+    norm = np.linalg.norm(arrow)
+    for g in grads.values():
+        g[...] = g if norm <= limit else g * (limit / norm)
+    return norm
+
+
 @variant("5.4", replaces="warmup_cosine")
 def half_angle(step, total, warmup, peak, floor=0.0):
     """The square of the cosine of half the angle, and np.clip."""

@@ -31,6 +31,12 @@ def something_added(weights):
 
 
 @mutant("6.1", replaces="attention_entropy")
+def small_weights_left_out(weights):
+    """Weights below 0.001 are taken for zero: each is small, and its surprise is large."""
+    return -(weights * np.log2(np.where(weights < 1e-3, 1, weights))).sum(axis=-1)
+
+
+@mutant("6.1", replaces="attention_entropy")
 def in_nats(weights):
     """The natural logarithm: the entropy is in nats, and bits are asked for."""
     return -(weights * np.log(np.where(weights > 0, weights, 1))).sum(axis=-1)

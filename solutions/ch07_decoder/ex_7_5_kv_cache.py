@@ -35,8 +35,8 @@ def step(self, ids: IntArray, cache: KVCache, mask: BoolArray | None = None) -> 
         logits (B, T, V), those :meth:`forward` gives for these tokens of the whole sequence.
 
     Raises:
-        ValueError: the cache is full or was made for another batch, shape or dtype; ids or mask
-            do not fit. Nothing is changed then.
+        ValueError: the cache is full or was made for another batch, config or dtype; ids or
+            mask do not fit. Nothing is changed then.
     """
     check_batch(ids, mask, self.config.vocabulary, self.config.max_length, cache.length)
     if cache.config != self.config or cache.keys.dtype != self.params["embedding"].dtype:

@@ -520,6 +520,22 @@ def no_shift(rng, logits, temperature=1.0):
 
 
 @mutant("7.3", replaces="sample")
+def tiny_is_greedy(rng, logits, temperature=1.0):
+    """A temperature near 0 is taken for 0: of equals the first is always chosen, without a draw."""
+    return greedy(logits) if 0 <= temperature < 1e-6 else right_sample(rng, logits, temperature)
+
+
+@mutant("7.3", replaces="sample")
+def divided_before_the_shift(rng, logits, temperature=1.0):
+    """The logits are divided before the largest is moved to zero: a tiny temperature overflows."""
+    if temperature == 0:
+        return greedy(logits)
+    scale(logits, temperature)  # refuses what it must
+    with np.errstate(all="ignore"):
+        return _along(rng, softmax(logits.astype(np.float64) / temperature))
+
+
+@mutant("7.3", replaces="sample")
 def zero_divides(rng, logits, temperature=1.0):
     """Temperature 0 is not handed to greedy, and the logits are divided by it."""
     return _along(rng, softmax(scale(logits, temperature)))
@@ -715,6 +731,19 @@ def ties_kept(logits, p):
     kept = _nucleus(logits, p, lambda b, f: b < p)
     least = np.where(np.isneginf(kept), np.inf, kept).min(axis=-1, keepdims=True)
     return _keep(logits, logits >= least)
+
+
+@mutant("7.4", replaces="top_p")
+def cumulated_in_float32(logits, p):
+    """The sum is taken in float32: one within 1e-8 of p may be on its other side."""
+    if not 0 < p <= 1:
+        raise ValueError("p")
+    rank = _rank(logits)
+    if p == 1:
+        return logits
+    falling = -np.sort(-softmax(logits.astype(np.float32)), axis=-1)
+    count = (falling.cumsum(axis=-1, dtype=np.float32) < p).sum(axis=-1, keepdims=True) + 1
+    return _keep(logits, rank < count)
 
 
 @mutant("7.4", replaces="top_p")
@@ -1049,6 +1078,14 @@ def another_dtype_taken(self, ids, cache, mask=None):
     """The config of the cache is compared and its dtype is not: float64 keys become float32."""
     if cache.keys.dtype != self.params["embedding"].dtype:
         return np.zeros((*ids.shape, self.config.vocabulary))
+    return right_step(self, ids, cache, mask)
+
+
+@mutant("7.5", replaces="step")
+def the_very_same_config(self, ids, cache, mask=None):
+    """The configs are compared with is: an equal one that was made apart is refused."""
+    if cache.config is not self.config:
+        raise ValueError("another config")
     return right_step(self, ids, cache, mask)
 
 

@@ -490,3 +490,116 @@ def feed_forward_not_turned(params):
         torch_name(name): _tensor(value if name.endswith(kept) else _turned(name, value))
         for name, value in params.items()
     }
+
+
+@mutant("8.1", replaces="to_torch")
+def ones_squeezed_away(params):
+    """squeeze() takes the axes of length 1 away: a map to one number is a vector then."""
+    return {torch_name(n): _tensor(_turned(n, v)).squeeze() for n, v in params.items()}
+
+
+@mutant("8.2", replaces="silu_gate_backward")
+def rows_one_by_one(dy, x):
+    """The rows are stacked one by one, and torch.stack refuses a list without a row."""
+    size = x.shape[-1]
+    slopes = []
+    for slope, row in zip(dy.reshape(-1, size // 2), x.reshape(-1, size), strict=True):
+        gate, value, sigmoid, rise = _parts(row)
+        slopes.append(torch.cat((slope * value * rise, slope * gate * sigmoid)))
+    return torch.stack(slopes).reshape(x.shape)
+
+
+@mutant("8.3", replaces="slope_errors")
+def only_zero_bounded(loss, parameters, generator, h=1e-5):
+    """The least size only keeps zero from dividing; it is 0.001, and small slopes count as that."""
+    return _check(
+        loss,
+        parameters,
+        generator,
+        h,
+        error=lambda a, b: abs(a - b) / max(abs(a), abs(b), 1e-12),
+    )
+
+
+@mutant("8.3", replaces="slope_errors")
+def floor_added(loss, parameters, generator, h=1e-5):
+    """0.001 is added to the larger size, and is not its least value."""
+    return _check(
+        loss,
+        parameters,
+        generator,
+        h,
+        error=lambda a, b: abs(a - b) / (max(abs(a), abs(b)) + 1e-3),
+    )
+
+
+@mutant("8.3", replaces="slope_errors")
+def only_float32_refused(loss, parameters, generator, h=1e-5):
+    """float32 is refused and float16 is not: every dtype but float64 has to be."""
+    if any(parameter.dtype == torch.float32 for parameter in parameters.values()):
+        raise ValueError("gradients are checked in float64")
+    return _check(loss, parameters, generator, h, refuse=False)
+
+
+@mutant("8.3", replaces="slope_errors")
+def any_float64_will_do(loss, parameters, generator, h=1e-5):
+    """The refusal asks whether one parameter is float64; all of them must be."""
+    if not any(parameter.dtype == torch.float64 for parameter in parameters.values()):
+        raise ValueError("gradients are checked in float64")
+    return _check(loss, parameters, generator, h, refuse=False)
+
+
+@mutant("8.3", replaces="slope_errors")
+def sizes_compared(loss, parameters, generator, h=1e-5):
+    """The sizes of the slopes are compared: a gradient of the wrong sign passes."""
+    return _check(
+        loss,
+        parameters,
+        generator,
+        h,
+        error=lambda a, b: abs(abs(a) - abs(b)) / max(abs(a), abs(b), 1e-3),
+    )
+
+
+@mutant("8.3", replaces="slope_errors")
+def largest_not_in_size(loss, parameters, generator, h=1e-5):
+    """What divides is the larger slope, not the larger size: below zero 0.001 takes its place."""
+    return _check(
+        loss,
+        parameters,
+        generator,
+        h,
+        error=lambda a, b: abs(a - b) / max(a, b, 1e-3),
+    )
+
+
+@mutant("8.3", replaces="slope_errors")
+def no_direction_for_none(loss, parameters, generator, h=1e-5):
+    """A parameter whose gradient is None gets its direction last: the others get each other's."""
+    grads = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
+    reached = dict(zip(parameters, grads, strict=True))
+    first = {name: each for name, each in parameters.items() if reached[name] is not None}
+    found = _check(loss, {**first, **parameters}, generator, h)
+    return {name: found[name] for name in parameters}
+
+
+@mutant("8.3", replaces="slope_errors")
+def one_direction_a_shape(loss, parameters, generator, h=1e-5):
+    """Parameters of one shape share one direction; each is to have its own draw."""
+    drawn = {}
+
+    def direction(parameter):
+        if parameter.shape not in drawn:
+            drawn[parameter.shape] = torch.randn(
+                parameter.shape, generator=generator, dtype=torch.float64
+            )
+        return drawn[parameter.shape]
+
+    return _check(loss, parameters, generator, h, direction=direction)
+
+
+@mutant("8.2", replaces="silu_gate_backward")
+def slope_cut_off(dy, x):
+    """dy is detached: the result has no derivative along dy, which a second one needs too."""
+    gate, value, sigmoid, slope = _parts(x)
+    return torch.cat((dy.detach() * value * slope, dy.detach() * gate * sigmoid), dim=-1)

@@ -650,3 +650,88 @@ def members_swapped(weight, head_dim):
 def shape_not_restored(weight, head_dim):
     """Heads, pairs and members keep axes of their own."""
     return _halves(weight, head_dim).transpose(1, 2)
+
+
+@mutant("9.1", replaces="rms_norm_backward")
+def dweight_in_float32(dy, cache):
+    """dweight stays in float32, and the weight is bfloat16: an optimizer's step fails."""
+    normal, inverse, _, g, mean = _parts(dy, cache)
+    dx = (g - normal * mean) * inverse
+    precise = torch.promote_types(dy.dtype, torch.float32)
+    return dx.to(dy.dtype), (dy.to(precise) * normal).reshape(-1, dy.shape[-1]).sum(0)
+
+
+@mutant("9.1", replaces="rms_norm_backward")
+def summed_over_no_axes(dy, cache):
+    """sum(dim=()) sums over all axes, not over none: for a single vector dweight is one number."""
+    normal, inverse, _, g, mean = _parts(dy, cache)
+    dx = (g - normal * mean) * inverse
+    dweight = (dy * normal).sum(dim=tuple(range(dy.dim() - 1)))
+    return dx.to(dy.dtype), dweight.to(dy.dtype)
+
+
+@mutant("9.2", replaces="swiglu")
+def sigmoid_in_float64(x, w12, w3):
+    """The sigmoid is made in float64, and float32 inputs come back as float64."""
+    both, cache_in = linear(x, w12)
+    gate, value = np.split(both, 2, axis=-1)
+    return _network(gate.astype(np.float64), value, cache_in, w3)
+
+
+@mutant("9.2", replaces="swiglu_backward")
+def one_axis_of_rows(dy, cache):
+    """The weights' gradients are written for a matrix of rows: a single vector gives others."""
+    dx, dw12, dw3 = _back(dy, cache)
+    if dy.ndim == 1:
+        _, _, active, value, _ = cache
+        return dx, dw12, active * value * dy.sum()
+    return dx, dw12, dw3
+
+
+@mutant("9.2", replaces="swiglu_backward")
+def two_axes_alone(dy, cache):
+    """x.T @ dy is the rule for a matrix of rows; a batch of sequences has one axis more."""
+    (x, w12), cache_gate, active, value, (hidden, w3) = cache
+    dhidden = dy @ w3.T
+    dgate = silu_backward(dhidden * value, cache_gate)
+    dboth = np.concatenate([dgate, dhidden * active], axis=-1)
+    return dboth @ w12.T, x.T @ dboth, hidden.T @ dy
+
+
+@mutant("9.3", replaces="rope_tables")
+def divided_before_float32(positions, head_dim, theta, scale=1.0):
+    """Positions are divided in their own dtype: in bfloat16 the quotient has eight bits."""
+    steps = _steps(positions, head_dim)
+    scaled = (positions / scale).to(_precise(positions))
+    return _tables(torch.outer(scaled, theta**-steps))
+
+
+def _short_passes(weight, head_dim):
+    """check_rows, but for a weight with fewer rows than one head."""
+    if weight.shape[0] > head_dim or head_dim % 2:
+        check_rows(weight, head_dim)
+
+
+@mutant("9.4", replaces="pairs_to_halves")
+def part_of_a_head(weight, head_dim):
+    """Fewer rows than a head has are let through: they are no whole head either."""
+    _short_passes(weight, head_dim)
+    if weight.shape[0] < head_dim:
+        return weight.clone()
+    return _join(_pairs(weight, head_dim))
+
+
+@mutant("9.4", replaces="halves_to_pairs")
+def part_of_a_head_back(weight, head_dim):
+    """On the way back, fewer rows than a head has are let through."""
+    _short_passes(weight, head_dim)
+    if weight.shape[0] < head_dim:
+        return weight.clone()
+    return _join(_halves(weight, head_dim))
+
+
+@mutant("9.4", replaces="pairs_to_halves")
+def bias_left(weight, head_dim):
+    """A bias comes back as it was; it is added to the entries that the rows make."""
+    check_rows(weight, head_dim)
+    return weight.clone() if weight.dim() == 1 else _join(_pairs(weight, head_dim))

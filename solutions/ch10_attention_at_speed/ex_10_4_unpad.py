@@ -18,7 +18,7 @@ def unpad(mask: Tensor) -> tuple[Tensor, Packed]:
     Returns:
         The places of the N real tokens in the flattened mask, (N,) int64, in order; and how they
         lie when the rest is left out: a row with n real tokens is a sequence of n, positions 0 to
-        n − 1. A row without any is a sequence of none.
+        n − 1. A row without any is a sequence of none. ``max_seqlen`` is the largest n itself.
     """
     places = mask.flatten().nonzero().squeeze(1)
     lengths = mask.sum(1)

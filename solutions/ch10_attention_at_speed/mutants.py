@@ -686,3 +686,116 @@ def mask_emptied(mask):
     places, _, ends, longest, positions = _unpad(mask)
     mask[:] = False
     return places, Packed(ends, longest, positions)
+
+
+@mutant("10.1", replaces="finish_rows")
+def blind_only_together(top, total, out):
+    """Rows that have seen no key are cared for only where no row has seen one."""
+    if not total.any():
+        return np.zeros_like(out), np.full_like(top, np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return out / total, top + np.log(total)
+
+
+@mutant("10.1", replaces="finish_rows")
+def end_in_float64(top, total, out):
+    """The logarithm is taken in float64, whatever the sums are."""
+    blind = total == 0
+    some = np.where(blind, 1, total)
+    return out / some, np.where(blind, np.inf, top + np.log(some.astype(np.float64)))
+
+
+@mutant("10.2", replaces="tiled_attention")
+def mask_made_boolean(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """A mask of numbers is made boolean and not refused: 0 and minus infinity mean the reverse."""
+    mask = None if mask is None else mask.astype(bool)
+    return _forward(q, k, v, mask, causal, block, traffic)
+
+
+@mutant("10.2", replaces="tiled_attention")
+def long_mask_cut(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """A mask that is too large is cut to fit in silence, and not refused."""
+    if mask is not None and mask.ndim > 1:
+        mask = mask[..., : q.shape[-2], : k.shape[-2]]
+    return _forward(q, k, v, mask, causal, block, traffic)
+
+
+@mutant("10.2", replaces="tiled_attention")
+def mask_not_broadcast(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """The mask itself is cut by rows and columns: one that has to broadcast has none to cut."""
+
+    def look(rows, columns, shape, mask, causal):
+        seen = visible(rows, columns, shape, None, causal)
+        return seen if mask is None else seen & mask[..., rows, columns]
+
+    return _forward(q, k, v, mask, causal, block, traffic, look=look)
+
+
+@mutant("10.2", replaces="tiled_attention")
+def queries_without_a_key(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """More causal queries than keys are let through: those in front of all keys get zeros."""
+    more = q.shape[-2] - k.shape[-2]
+    if not causal or more <= 0:
+        return _forward(q, k, v, mask, causal, block, traffic)
+    y, cache = _forward(q[..., more:, :], k, v, mask, causal, block, traffic)
+    return np.concatenate((np.zeros_like(q[..., :more, :]), y), axis=-2), cache
+
+
+@mutant("10.2", replaces="tiled_attention")
+def tile_of_at_least_one(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """A tile of 0 is taken for a tile of 1, and not refused."""
+    rows, columns = block
+    return _forward(q, k, v, mask, causal, (max(rows, 1), max(columns, 1)), traffic)
+
+
+@mutant("10.3", replaces="tiled_attention_backward")
+def mask_not_broadcast_again(dy, cache, traffic=None):
+    """On the way back the mask is cut by rows and columns, and one that has to broadcast fails."""
+
+    def look(rows, columns, shape, mask, causal):
+        seen = visible(rows, columns, shape, None, causal)
+        return seen if mask is None else seen & mask[..., rows, columns]
+
+    return _backward(dy, cache, traffic, look=look)
+
+
+@mutant("10.4", replaces="unpad")
+def int32_places(mask):
+    """The places are int32, and index functions of torch refuse it: they read int64."""
+    places, _, ends, longest, positions = _unpad(mask)
+    return places.int(), Packed(ends, longest, positions)
+
+
+@mutant("10.4", replaces="unpad")
+def no_token_refused(mask):
+    """A batch without a real token is refused; its rows are sequences of none."""
+    if not mask.any():
+        raise ValueError("there is no token")
+    places, _, ends, longest, positions = _unpad(mask)
+    return places, Packed(ends, longest, positions)
+
+
+@mutant("10.2", replaces="tiled_attention")
+def only_causal_skipped(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
+    """Tiles are skipped where causal makes them empty, and not where the mask does."""
+
+    def look(rows, columns, shape, _, causal):
+        return visible(rows, columns, shape, mask, causal)
+
+    if mask is None or mask.dtype != bool:
+        return _forward(q, k, v, mask, causal, block, traffic)
+    y, cache = _forward(q, k, v, np.ones_like(mask), causal, block, traffic, look=look)
+    return y, (*cache[:5], mask, *cache[6:])
+
+
+@mutant("10.3", replaces="tiled_attention_backward")
+def only_causal_skipped_again(dy, cache, traffic=None):
+    """On the way back tiles are skipped where causal makes them empty, not where the mask does."""
+    *kept, mask, causal, block = cache
+    if mask is None:
+        return _backward(dy, cache, traffic)
+
+    def look(rows, columns, shape, _, causal):
+        return visible(rows, columns, shape, mask, causal)
+
+    return _backward(dy, (*kept, np.ones_like(mask), causal, block), traffic, look=look)

@@ -593,3 +593,55 @@ def config_overwritten(config):
     if config.hidden_act == "swiglu":
         config.intermediate_size = config.swiglu_size
     return _sum_up(config, **parts)
+
+
+@mutant("11.1", replaces="split_qkv")
+def quotient_checked(qkv, heads):
+    """The width is divided by the heads with // and then checked: 10 with 3 heads passes."""
+    if qkv.shape[-1] // heads % 3:
+        raise ValueError("three parts")
+    size = qkv.shape[-1] // (3 * heads)
+    parts = qkv[..., : 3 * heads * size].unflatten(-1, (heads, 3, size)).transpose(1, 2)
+    return parts.unbind(-2)
+
+
+@mutant("11.1", replaces="split_qkv")
+def three_and_heads_apart(qkv, heads):
+    """The width is checked for 3 and for H, and not for 3·H: 12 with 3 heads passes."""
+    if qkv.shape[-1] % 3 or qkv.shape[-1] % heads:
+        raise ValueError("three parts of each head")
+    size = qkv.shape[-1] // (3 * heads)
+    parts = qkv[..., : 3 * heads * size].unflatten(-1, (heads, 3, size)).transpose(1, 2)
+    return parts.unbind(-2)
+
+
+@mutant("11.3", replaces="forward")
+def packed_dropped_in_post(self, x, rotation, packed=None, need_weights=False):
+    """In the post form packed is not handed on: texts that share a row see each other."""
+    if self.config.norm_position == "post":
+        packed = None
+    return _right(self, x, _mixer(self, rotation, packed, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def weights_dropped_in_post(self, x, rotation, packed=None, need_weights=False):
+    """In the post form need_weights is not handed on, and None comes back."""
+    if self.config.norm_position == "post":
+        need_weights = False
+    return _right(self, x, _mixer(self, rotation, packed, need_weights))
+
+
+@mutant("11.3", replaces="forward")
+def no_weights_of_a_pack(self, x, rotation, packed=None, need_weights=False):
+    """A pack's weights are not returned, though they were asked for."""
+    x, weights = _right(self, x, _mixer(self, rotation, packed, need_weights))
+    return x, None if packed is not None else weights
+
+
+@mutant("11.4", replaces="count_parameters")
+def tied_by_the_configuration(config):
+    """tie_word_embeddings is read and a table left out; the counts are always those of two."""
+    parts = _parts(config)
+    if config.tie_word_embeddings:
+        parts["decoder"] -= config.vocab_size * config.hidden_size
+    return _sum_up(config, **parts)

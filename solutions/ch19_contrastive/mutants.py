@@ -349,3 +349,21 @@ def positions_rounded(hidden, mask):
     _refuse_empty(mask)
     positions = mask.bool().to(hidden.dtype) * torch.arange(mask.shape[1]).to(hidden.dtype)
     return hidden[_rows(hidden), positions.argmax(1)]
+
+
+@mutant("19.1", replaces="info_nce")
+def added_to_the_length(queries, documents, temperature=0.05, offset=0):
+    """1e-6 is added to each length, so that cosines of short vectors come out too small."""
+    q, d = (x / (x.norm(dim=-1, keepdim=True) + 1e-6) for x in (queries, documents))
+    _cosines(queries, documents, offset)
+    labels = torch.arange(len(q)) + offset
+    return F.cross_entropy(q @ d.T / temperature, labels)
+
+
+@mutant("19.2", replaces="last_token_pool")
+def positions_in_the_masks_type(hidden, mask):
+    """Positions take the mask's own type: int8 ends at 127, and bfloat16 rounds above 256."""
+    _refuse_empty(mask)
+    kind = torch.int64 if mask.dtype == torch.bool else mask.dtype
+    positions = mask.bool().to(kind) * torch.arange(mask.shape[1]).to(kind)
+    return hidden[_rows(hidden), positions.argmax(1)]

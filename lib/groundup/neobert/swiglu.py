@@ -44,12 +44,12 @@ def silu_gate_backward(dy: Tensor, x: Tensor) -> Tensor:
     σ(a) = 1 / (1 + exp(-a)).
 
     Args:
-        dy: (..., F), the gradient of the loss with respect to y.
+        dy: (..., F), the gradient of the loss with respect to y, of x's dtype.
         x: (..., 2F), what the forward pass was given: the gates, then the values.
 
     Returns:
         (..., 2F), of x's dtype: the gradient with respect to the gates, then to the values. The
-        inputs are not touched.
+        inputs are not touched. Autograd can differentiate the result with respect to both.
 
     Derivation:
         With :math:`s = \sigma(a)` and :math:`s' = s(1 - s)`, the product rule gives

@@ -91,14 +91,15 @@ def multi_head_attention(
         wqkv: (D, 3D): query, key and value columns, in this order.
         bqkv: (3D,).
         wo: (D, D), bo: (D,): the projection that mixes the heads.
-        heads: H, which must divide D.
+        heads: H, at least 1, which must divide D.
         mask: (B, T), True at real tokens; padding is never looked at.
 
     Returns:
         y (B, T, D), and the cache :func:`multi_head_attention_backward` needs.
 
     Raises:
-        ValueError: H does not divide D, the mask has another shape than (B, T) or is not boolean.
+        ValueError: H is below 1 or does not divide D, the mask has another shape than (B, T) or is
+            not boolean.
     """
     if heads < 1 or x.shape[-1] % heads:
         raise ValueError(f"heads must divide the width: got width={x.shape[-1]}, heads={heads}")

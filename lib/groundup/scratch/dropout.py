@@ -19,7 +19,7 @@ def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Arr
         y, the shape of x, and the cache :func:`dropout_backward` needs.
 
     Raises:
-        ValueError: the rate lies outside [0, 1).
+        ValueError: the rate lies outside [0, 1), or is not a number.
 
     Derivation:
         With :math:`m` zero where an entry is dropped and :math:`1/(1-\text{rate})` elsewhere,

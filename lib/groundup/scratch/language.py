@@ -153,7 +153,7 @@ def bits_per_byte(loss: float, tokens: int, size: int) -> float:
         size: how many bytes of text these tokens stand for.
 
     Raises:
-        ValueError: the text has no bytes.
+        ValueError: the size is below 1, that of a text without bytes.
     """
     if size < 1:
         raise ValueError(f"bits per byte need at least one byte of text: got {size}")

@@ -166,7 +166,7 @@ def test_tensors_are_compared_and_shown() -> None:
         (None, "y is None, not a NumPy array. Is a return missing?"),
         ([1.0], "y is a list, not a NumPy array."),
         (np.ones(3), "y has shape (3,), not (2,)."),
-        (np.ones(2, dtype=np.float32), "y is float32, and the input is float64."),
+        (np.ones(2, dtype=np.float32), "y is float32, and should be float64."),
     ],
 )
 def test_kinds_shapes_and_types(received: Any, text: str) -> None:

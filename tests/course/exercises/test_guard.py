@@ -65,8 +65,51 @@ def test_a_refusal_changes_nothing_not_even_what_may_change() -> None:
         raise ValueError("x is empty")
 
     own = forbid_changes(SimpleNamespace(f=late), {"f": ["x", "out"]}, changes=["out"])
-    with pytest.raises(CheckFailure, match=r"f changes out before it refuses .* x is empty"):
+    told = pytest.raises(CheckFailure, match=r"f changes out before it refuses .* x is empty")
+    with told, expect.raises(ValueError, "x is empty"):
         own.f(np.zeros(0), np.zeros(2))
+
+
+def test_an_error_where_nothing_is_to_be_refused_is_the_learners_own() -> None:
+    def breaks(x: Any) -> None:
+        write(x)
+        raise ValueError("shapes do not match")
+
+    own = forbid_changes(SimpleNamespace(f=breaks), NAMES)
+    with pytest.raises(ValueError, match="shapes do not match"):
+        own.f(np.zeros(2))
+    with pytest.raises(CheckFailure), expect.raises(ValueError, "x is empty"):
+        own.f(np.zeros(2))
+    with pytest.raises(ValueError, match="shapes do not match"):
+        own.f(np.zeros(2))  # what was to be refused is over
+
+
+def test_a_result_outlives_the_next_call() -> None:
+    buffer = np.zeros(2)
+
+    def shares(x: Any) -> Any:
+        buffer[...] = x
+        return {"w": buffer}
+
+    own = forbid_changes(SimpleNamespace(f=shares, g=lambda x: np.add(x, 0)), NAMES)
+    kept = own.g(np.ones(2))
+    own.g(np.zeros(2))
+    assert kept.tolist() == [1, 1]
+    own.f(np.ones(2))
+    own.f(np.ones(2))  # the same numbers: nothing is lost
+    with pytest.raises(CheckFailure, match="f writes over what it returned in the call before"):
+        own.f(np.zeros(2))
+
+
+def test_a_result_may_be_a_view_of_what_is_passed_to_change() -> None:
+    def stores(x: Any, out: Any) -> Any:
+        out[:1] = x
+        return out[:1]
+
+    own = forbid_changes(SimpleNamespace(f=stores), {"f": ["x", "out"]}, changes=["out"])
+    out = np.zeros(2)
+    for n in (1.0, 2.0):
+        own.f(np.array([n]), out)
 
 
 def test_a_cache_must_serve_twice() -> None:

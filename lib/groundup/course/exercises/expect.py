@@ -32,11 +32,17 @@ CLAIM = re.compile(
 
 _passing_over = False
 _measuring = False
+_refusing = False
 
 
 def measuring() -> bool:
     """Whether a function is called for a finite difference, hundreds of times alike."""
     return _measuring
+
+
+def refusing() -> bool:
+    """Whether a function is called with what it must refuse."""
+    return _refusing
 
 
 @contextmanager
@@ -108,7 +114,7 @@ def array(
         says = f"{what} has shape {tuple(received.shape)}, not {shape}."
         fail(says, probably=probably)
     elif kind(received) != kind(like) or (exact and received.dtype != like.dtype):
-        fail(f"{what} is {received.dtype}, and the input is {like.dtype}.")
+        fail(f"{what} is {received.dtype}, and should be {like.dtype}.")
 
 
 def number(received: Any, *, what: str, probably: str = "") -> None:
@@ -224,6 +230,8 @@ def raises(
         when: what is wrong with the input, to follow "when".
         given: the inputs, by name, as they are to be shown.
     """
+    global _refusing
+    _refusing = True
     try:
         yield
     except error:
@@ -234,6 +242,8 @@ def raises(
         name = type(other).__name__
         says = f"{name} is raised, and should be {error.__name__}, when {when}."
         return fail(says, f"{name}: {other}", given)
+    finally:
+        _refusing = False
     fail(f"No {error.__name__} is raised when {when}.", given=given)
 
 

@@ -1,4 +1,4 @@
-"""Watch the arguments of a learner's functions: what the caller passed, it still has afterwards."""
+"""Watch a learner's functions: what the caller passed, and what it got, it still has afterwards."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -16,6 +16,9 @@ _PROBABLY = (
     "Operators such as -= and /=, out=, and assignments to x[...] write into the array that was "
     "passed. Make a new one, x = x - 1, or put back the very value that was there."
 )
+_REUSED = (
+    "The two results share an array. Make the arrays of a result inside the function, at each call."
+)
 _CACHE = "A backward pass may be run twice over one cache; the second would be wrong. " + _PROBABLY
 
 
@@ -24,9 +27,10 @@ def forbid_changes(
     parameters: Mapping[str, Sequence[str]],
     changes: Collection[str] = (),
 ) -> SimpleNamespace:
-    """The functions, each made to fail a check if it changes an argument.
+    """The functions, each made to fail a check if it changes an argument, or its last result.
 
-    A function that raises ValueError must have changed nothing at all.
+    A function that refuses a call, where a check asks for that, must have changed nothing at all.
+    A result that shares memory with an argument may change with it.
 
     Args:
         functions: the learner's, by name.
@@ -62,7 +66,8 @@ def arrays(value: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from arrays(getattr(value, field.name, None), f"{name}.{field.name}")
-    elif type(value).__module__.startswith("groundup.scratch."):  # a model, a cache
+    elif any(each.__module__.startswith("groundup.scratch.") for each in type(value).__mro__):
+        # A model, a cache
         for key, item in vars(value).items():
             yield from arrays(item, f"{name}.{key}")
     elif hasattr(value, "shape"):
@@ -74,18 +79,30 @@ def arrays(value: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
 def _guard(
     name: str, function: Callable[..., Any], parameters: Sequence[str], changes: Collection[str]
 ) -> Callable[..., Any]:
+    last: Any = None
+
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal last
         if expect.measuring():
             return function(*args, **kwargs)
         given = dict(zip(parameters, args, strict=False)) | kwargs
         before = {key: _snapshot(value, key) for key, value in given.items()}
+        earlier = [(array, array.copy()) for array in _apart(last, given)]
         try:
             result = function(*args, **kwargs)
         except ValueError as error:
-            says = f"{name} changes {{place}} before it refuses the call, with ValueError: {error}."
-            _compare(given, before, says, "Ask for everything that is refused first.")
+            if expect.refusing():
+                says = f"{name} changes {{place}} before it refuses the call, with ValueError: "
+                says += f"{error}."
+                _compare(given, before, says, "Ask for everything that is refused first.")
             raise
+        for now, old in earlier:
+            if not _same(old, now):
+                says = f"{name} writes over what it returned in the call before."
+                shown = {"returned": old, "after the next call": now}
+                expect.fail(says, "", shown, _REUSED)
+        last = result
         watched = {key: value for key, value in given.items() if key not in changes}
         for key in watched:
             says = f"{name} changes {{place}} in place. The caller still needs it."
@@ -107,6 +124,13 @@ def _compare(
             if not _same(old.get(place), new.get(place)):
                 shown = {"before": old.get(place), "after": new.get(place)}
                 expect.fail(says.replace("{place}", place), "", shown, probably)
+
+
+def _apart(result: Any, given: Mapping[str, Any]) -> list[NDArray[Any]]:
+    """The arrays of a result that share no memory with what is passed."""
+    passed = [array for key, value in given.items() for _, array in arrays(value, key)]
+    found = [array for _, array in arrays(result)]
+    return [a for a in found if not any(np.may_share_memory(a, other) for other in passed)]
 
 
 def _snapshot(value: Any, name: str) -> dict[str, NDArray[Any]]:

@@ -25,8 +25,8 @@ def disjoint_split(
         The row numbers of each part, an array of whole numbers for each, in the order of ``order``.
 
     Raises:
-        ValueError: order does not hold every row once, a share is negative, or the shares do not
-            sum to 1 within rounding (1e-9).
+        ValueError: order does not hold every row once, a share is negative or not a number, or the
+            shares do not sum to 1 within rounding (1e-9).
     """
     if sorted(order.tolist()) != list(range(len(inputs))):
         raise ValueError(f"order must hold each of the {len(inputs)} rows once: got {order}")
