@@ -13,35 +13,23 @@ from groundup.course.exercises.checks import Layer
 from groundup.course.exercises.derived_mutants import generated
 from groundup.course.exercises.expect import CLAIM
 from groundup.course.exercises.implementations import load, mutants, mutated, variants
-from groundup.course.exercises.judge import judge
-from groundup.course.exercises.kills import survives
-from groundup.course.exercises.match import keep_mutants
+from groundup.course.exercises.judge import judge, judge_known
+from groundup.course.exercises.kills import known_versions, survivors
 from groundup.course.exercises.results import Result, section
 from groundup.course.exercises.run import Outcome, Verdict, load_checks
 
 ROOT = clone.root()
 EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}
-# What is tested of an exercise is tested in one process, where it was judged: see the Makefile.
-MUTANTS = [
-    pytest.param(id, name, marks=pytest.mark.xdist_group(id))
-    for id, exercise in EXERCISES.items()
-    for name in mutants(exercise)
-]
 
 
 @cache
-def keep(id: str) -> None:
-    keep_mutants(EXERCISES[id])
-
-
-@cache
-def judged(id: str, which: str) -> Result:
-    keep(id)
-    return judge(EXERCISES[id], which, stop=False)
+def judged(id: str) -> dict[str, Result]:
+    """How the stub, the solution and the mutants went, by what ``--impl`` calls them."""
+    return judge_known(EXERCISES[id], known_versions(EXERCISES[id]))
 
 
 def outcomes(id: str, which: str) -> list[Outcome]:
-    return judged(id, which).outcomes
+    return judged(id)[which].outcomes
 
 
 def failed(id: str, which: str) -> set[str]:
@@ -52,6 +40,7 @@ def named(exercise: Exercise) -> str:
     return exercise.id
 
 
+# What is tested of an exercise is tested in one process, where it was judged: see the Makefile.
 every_exercise = pytest.mark.parametrize(
     "exercise",
     [pytest.param(each, marks=pytest.mark.xdist_group(id)) for id, each in EXERCISES.items()],
@@ -73,15 +62,25 @@ def test_stub_says_that_it_is_not_written(exercise: Exercise) -> None:
         assert re.fullmatch(place, outcome.message)
 
 
-@pytest.mark.parametrize(("id", "name"), MUTANTS)
-def test_checks_reject_the_mutant(id: str, name: str) -> None:
-    assert failed(id, f"mutant:{name}"), mutants(EXERCISES[id])[name].diagnosis
+@every_exercise
+def test_checks_reject_every_mutant(exercise: Exercise) -> None:
+    alive = [
+        f"{name}: {each.diagnosis}"
+        for name, each in mutants(exercise).items()
+        if not failed(exercise.id, f"mutant:{name}")
+    ]
+    assert not alive, "\n".join(alive)
 
 
-@pytest.mark.parametrize(("id", "name"), MUTANTS)
-def test_whoever_writes_the_mutant_is_told_its_diagnosis(id: str, name: str) -> None:
+@every_exercise
+def test_whoever_writes_a_mutant_is_told_its_diagnosis(exercise: Exercise) -> None:
     """So no two mutants do the same on every call that the checks make."""
-    assert judged(id, f"mutant:{name}").diagnosis == mutants(EXERCISES[id])[name].diagnosis
+    untold = [
+        f"{name}: {each.diagnosis} Told: {told or 'nothing'}"
+        for name, each in mutants(exercise).items()
+        if (told := judged(exercise.id)[f"mutant:{name}"].diagnosis) != each.diagnosis
+    ]
+    assert not untold, "\n".join(untold)
 
 
 @every_exercise
@@ -107,18 +106,16 @@ def test_every_mutant_in_the_folder_belongs_to_an_exercise(exercise: Exercise) -
 @every_exercise
 def test_no_check_passes_a_version_derived_from_the_solution(exercise: Exercise) -> None:
     """One refusal less, a late one, numbers that passed through float32."""
-    derived = generated(exercise)
-    survivors = [each.diagnosis for each in derived.values() if survives(exercise, each)]
-    assert not survivors
+    assert not survivors(exercise, generated(exercise).values())
 
 
 @every_exercise
 def test_right_answers_in_other_styles_pass(exercise: Exercise) -> None:
-    for each in variants(exercise).values():
-        own = mutated(load(exercise, "solution"), each, exercise)
-        result = judge(exercise, own=own, stop=False)
+    solution, right = load(exercise, "solution"), variants(exercise)
+    versions = {name: mutated(solution, each, exercise) for name, each in right.items()}
+    for name, result in judge_known(exercise, versions).items():
         wrong = [o.message for o in result.outcomes if o.verdict is not Verdict.PASSED]
-        assert not wrong, f"{each.name}, {each.about}\n" + "\n".join(wrong)
+        assert not wrong, f"{name}, {right[name].about}\n" + "\n".join(wrong)
 
 
 def claims(text: str) -> set[tuple[str, str]]:

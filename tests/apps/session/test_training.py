@@ -176,7 +176,7 @@ def test_a_recipe_goes_on_as_it_began(tmp_path: Path) -> None:
 
 
 def command(path: Path, *more: str) -> list[str]:
-    recipe = ["--size", "small", "--epochs", "5", "--plain", "--seed", "3"]
+    recipe = ["--size", "small", "--epochs", "4", "--plain", "--seed", "3"]
     given = ["--resume"] if more else recipe
     train = ["digits", "train", "--output", str(path), *given]
     return [sys.executable, "-m", "groundup", *train]
@@ -196,7 +196,7 @@ def test_killed_and_resumed_at_the_command_line(tmp_path: Path) -> None:
         )
         deadline, wanted = time.time() + 30, number == signal.SIGINT
         while time.time() < deadline:
-            if unfinished(cut).exists() and len(_points(cut)) >= (5 if wanted else 3):
+            if unfinished(cut).exists() and len(_points(cut)) >= (4 if wanted else 2):
                 break
             time.sleep(0.01)
         process.send_signal(number)

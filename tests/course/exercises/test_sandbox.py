@@ -248,16 +248,16 @@ def test_a_crash_shows_the_inputs_and_the_line(judged: Callable[[str], Result]) 
     )
 
 
-def test_a_million_lines_are_cut(
+def test_a_hundred_thousand_lines_are_cut(
     judged: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(60))
-    result = judged("for n in range(1_000_000): print('line', n)\n    return 7")
+    result = judged("for n in range(100_000): print('line', n)\n    return 7")
     said = result.outcomes[-1].printed.splitlines()
     assert said[:2] == ["line 0", "line 1"]
-    assert said[-1] == "line 999999"
+    assert said[-1] == "line 99999"
     shown = [line for line in said if line.startswith("line")]
-    assert f"… {1_000_000 - len(shown):,} more lines …" in said
+    assert f"… {100_000 - len(shown):,} more lines …" in said
     assert len(said) <= 20
 
 

@@ -2,5 +2,18 @@
 
 from collections.abc import Callable
 
-before_judging: list[Callable[[], None]] = []
-"""A run that swaps functions takes its swaps back here: a check is of the library as it is."""
+_waiting: list[Callable[[], None]] = []
+
+
+def register(action: Callable[[], None]) -> None:
+    """Have something done before the first judgement.
+
+    A run that swaps functions takes its swaps back: a check is of the library as it is.
+    """
+    _waiting.append(action)
+
+
+def prepare() -> None:
+    """Do what is registered, once."""
+    while _waiting:
+        _waiting.pop()()

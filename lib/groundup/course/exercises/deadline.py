@@ -43,6 +43,12 @@ def start(seconds: float, crash: int) -> None:
     _set(seconds)
 
 
+def again() -> None:
+    """Give this process its time once more, from now on: it begins another piece of work."""
+    if _Clock.seconds:
+        _set(_Clock.seconds)
+
+
 def stop() -> None:
     """Ring no more. For those who have caught :class:`OutOfTime`; the second clock runs on."""
     if _Clock.seconds:

@@ -20,7 +20,7 @@ from groundup.course.exercises import deadline
 from groundup.course.exercises.checks import CheckFailure
 from groundup.course.exercises.deadline import OutOfTime
 from groundup.course.exercises.forbidden import forbidden
-from groundup.course.exercises.learner_file import Parsed, parse
+from groundup.course.exercises.learner_file import Parsed, parse, read
 from groundup.course.exercises.show import WIDTH, legible, shorten
 from groundup.course.exercises.signatures import mend
 from groundup.course.exercises.surroundings import guarded
@@ -294,7 +294,7 @@ def line_of(error: BaseException, path: Path) -> str:
     """The text of that line, with its number; empty if it passed through none."""
     lines = _lines(error, path)
     try:
-        texts = parse(path, path.name).text.splitlines()
+        texts = read(path, path.name).splitlines()
     except CheckFailure:
         return ""
     if not lines or lines[-1] > len(texts):
@@ -331,12 +331,13 @@ def _execute(text: str, path: Path, name: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module
-    exec(_compiled(text, path), vars(module))
+    exec(compiled(text, path), vars(module))
     return module
 
 
 @lru_cache(maxsize=64)
-def _compiled(text: str, path: Path) -> CodeType:
+def compiled(text: str, path: Path) -> CodeType:
+    """The code of a file, compiled once for each text that it has had."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return compile(text, str(path), "exec", dont_inherit=True)

@@ -1,16 +1,15 @@
-"""Judge one version of an exercise: its checks, in a process apart, and what mistake it is."""
+"""Judge versions of an exercise: their checks, in a process apart, and what mistake each is."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from groundup.course.catalogue import Exercise
-from groundup.course.exercises import deadline
-from groundup.course.exercises.before_judging import before_judging
+from groundup.course.exercises import before_judging, deadline
 from groundup.course.exercises.checks import Check, CheckFailure
 from groundup.course.exercises.guard import forbid_changes
 from groundup.course.exercises.implementations import Implementation, lacks, load, parameters
-from groundup.course.exercises.match import known_mistake
+from groundup.course.exercises.match import Known
 from groundup.course.exercises.results import Result
 from groundup.course.exercises.run import Outcome, Verdict, load_checks, run_check
 from groundup.course.exercises.sandbox import Limits, Message, Send, run_apart
@@ -48,8 +47,7 @@ def judge(
     Raises:
         UserError: the checks or the version asked for do not exist.
     """
-    while before_judging:
-        before_judging.pop()()
+    before_judging.prepare()
     result = Result(exercise)
     if lacking := lacks(checks or exercise.checks):
         result.unusable = lacking
@@ -57,38 +55,119 @@ def judge(
     chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
     warm([exercise])
     ours = load(exercise, which) if which else own
-    begun = 0
-
-    def hear(message: Message) -> None:
-        nonlocal begun
-        if "begins" in message:
-            begun = message["begins"] + 1
-        elif "unusable" in message:
-            result.unusable = message["unusable"]
-        elif "diagnosis" in message:
-            result.diagnosis = message["diagnosis"]
-        elif message["settles"] == len(result.outcomes) < begun:  # each check once, in order
-            verdict, said = Verdict(message["verdict"]), message.get("printed", "")
-            check = chosen[message["settles"]]
-            result.outcomes.append(Outcome(check, verdict, message["message"], said))
+    heard = _Heard(exercise, chosen)
 
     def work(send: Send) -> None:
-        for message in _judge(exercise, ours, chosen, stop, file):
+        for message in _judge(exercise, ours, chosen, stop, file, diagnosis):
             send(message)
 
+    def diagnosis(own: Implementation) -> str:
+        return Known(exercise).mistake(own)
+
     if not apart:
-        work(hear)
-        return result
+        work(heard.hear)
+        return heard.result
     path = file or exercise.file
     limits = Limits(seconds=exercise.seconds * (_PATIENCE if ours else 1))
-    reason = run_apart(work, limits, hear, path)
-    if reason and begun > len(result.outcomes):
-        check = chosen[len(result.outcomes)]
-        says = str(CheckFailure(f"Your code failed. {reason}"))
-        result.outcomes.append(Outcome(check, Verdict.FAILED, says))
-    elif reason and not begun and not result.unusable:
-        result.unusable = str(CheckFailure(f"{path.name} can't be read. {reason}"))
-    return result
+    if reason := run_apart(work, limits, heard.hear, path):
+        heard.end(reason, path)
+    return heard.result
+
+
+def judge_known(
+    exercise: Exercise,
+    versions: Mapping[str, Implementation],
+    *,
+    stop: bool = False,
+    diagnose: bool = True,
+) -> dict[str, Result]:
+    """Run the checks of an exercise on several versions of the course's own, in one process.
+
+    Each has the time that :func:`judge` gives it. If one ends the process, the next ones run in
+    another.
+
+    Args:
+        exercise: of the catalogue.
+        versions: by any names. They may not change what the others need.
+        stop: at the first check that fails.
+        diagnose: find out which known mistake each wrong version is.
+
+    Returns:
+        How each went, by the same names.
+
+    Raises:
+        UserError: the exercise has no checks, or they can't be used.
+    """
+    before_judging.prepare()
+    warm([exercise])
+    results: dict[str, Result] = {}
+    while left := {name: each for name, each in versions.items() if name not in results}:
+        results |= _judge_together(exercise, left, stop, diagnose)
+    return results
+
+
+def _judge_together(
+    exercise: Exercise, versions: Mapping[str, Implementation], stop: bool, diagnose: bool
+) -> dict[str, Result]:
+    """The results of all versions, or of those as far as the one that has ended the process."""
+    checks = load_checks(exercise)
+    diagnosis = Known(exercise).mistake if diagnose else None
+    heard = {next(iter(versions)): _Heard(exercise, checks)}
+
+    def work(send: Send) -> None:
+        for name, each in versions.items():
+            send({"version": name})
+            deadline.again()
+            for message in _judge(exercise, each, checks, stop, None, diagnosis):
+                send(message)
+
+    def hear(message: Message) -> None:
+        if "version" in message:
+            heard[message["version"]] = _Heard(exercise, checks)
+        else:
+            heard[next(reversed(heard))].hear(message)
+
+    limits = Limits(seconds=exercise.seconds * _PATIENCE, pieces=len(versions))
+    if reason := run_apart(work, limits, hear, exercise.mutants):
+        last = next(reversed(heard))
+        heard[last].end(reason, versions[last].file)
+    return {name: each.result for name, each in heard.items()}
+
+
+class _Heard:
+    """What the process apart has said of one version.
+
+    Attributes:
+        result: how it went, as far as is known.
+    """
+
+    def __init__(self, exercise: Exercise, checks: list[Check]) -> None:
+        self.result = Result(exercise)
+        self._checks = checks
+        self._begun = 0
+
+    def hear(self, message: Message) -> None:
+        """Add what one message says."""
+        outcomes = self.result.outcomes
+        if "begins" in message:
+            self._begun = message["begins"] + 1
+        elif "unusable" in message:
+            self.result.unusable = message["unusable"]
+        elif "diagnosis" in message:
+            self.result.diagnosis = message["diagnosis"]
+        elif message["settles"] == len(outcomes) < self._begun:  # each check once, in order
+            verdict, said = Verdict(message["verdict"]), message.get("printed", "")
+            check = self._checks[message["settles"]]
+            outcomes.append(Outcome(check, verdict, message["message"], said))
+
+    def end(self, reason: str, path: Path) -> None:
+        """Add that the process has ended before its work was done."""
+        outcomes = self.result.outcomes
+        if self._begun > len(outcomes):
+            says = str(CheckFailure(f"Your code failed. {reason}"))
+            outcomes.append(Outcome(self._checks[len(outcomes)], Verdict.FAILED, says))
+        elif not self._begun and not self.result.unusable:
+            self.result.unusable = str(CheckFailure(f"{path.name} can't be read. {reason}"))
 
 
 def warm(exercises: Iterable[Exercise]) -> None:
@@ -105,8 +184,9 @@ def _judge(
     checks: list[Check],
     stop: bool,
     file: Path | None,
+    diagnosis: Callable[[Implementation], str] | None,
 ) -> Iterator[Message]:
-    """What the process apart says, message by message."""
+    """What the process apart says of one version, message by message."""
     try:
         own = known or load(exercise, file=file)
     except CheckFailure as failure:
@@ -124,7 +204,7 @@ def _judge(
             return
         if stop and wrong:
             break
-    if wrong:
+    if wrong and diagnosis:
         if not known:
             deadline.hurry(_MATCHING)
-        yield {"diagnosis": known_mistake(exercise, own)}
+        yield {"diagnosis": diagnosis(own)}

@@ -1,7 +1,7 @@
 """Which check rejects which wrong version: the proof that the checks of an exercise can fail."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,15 @@ from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises.checks import Check
 from groundup.course.exercises.derived_mutants import generated
-from groundup.course.exercises.implementations import Mutant, lacks, load, mutants, mutated
-from groundup.course.exercises.judge import judge
-from groundup.course.exercises.match import keep_mutants
+from groundup.course.exercises.implementations import (
+    Implementation,
+    Mutant,
+    lacks,
+    load,
+    mutants,
+    mutated,
+)
+from groundup.course.exercises.judge import judge_known
 from groundup.course.exercises.run import Verdict, load_checks
 from groundup.course.naming import select
 from groundup.lab.errors import UserError
@@ -94,30 +100,40 @@ def kills(exercise: Exercise) -> Kills:
     if lacking := lacks(exercise.checks):
         raise UserError(f"{exercise.id}: {lacking}")
     wrong = mutants(exercise)
-    keep_mutants(exercise)
-    results = {name: judge(exercise, f"mutant:{name}", stop=False) for name in wrong}
-    stub = judge(exercise, "stub", stop=False)
+    results = judge_known(exercise, known_versions(exercise))
+    told = {name: results[f"mutant:{name}"] for name in wrong}
     derived = generated(exercise)
     return Kills(
         exercise,
         tuple(load_checks(exercise)),
         tuple(wrong.values()),
         len(derived),
-        tuple(each.diagnosis for each in derived.values() if survives(exercise, each)),
+        tuple(survivors(exercise, derived.values())),
         {
             name: frozenset(o.check.name for o in each.outcomes if o.verdict is not Verdict.PASSED)
-            for name, each in results.items()
+            for name, each in told.items()
         },
-        frozenset(n for n, each in results.items() if each.diagnosis == wrong[n].diagnosis),
-        judge(exercise, "solution", stop=False).solved,
-        stub.unwritten,
+        frozenset(n for n, each in told.items() if each.diagnosis == wrong[n].diagnosis),
+        results["solution"].solved,
+        results["stub"].unwritten,
     )
 
 
-def survives(exercise: Exercise, wrong: Mutant) -> bool:
-    """Whether a derived wrong version passes every check."""
-    own = mutated(load(exercise, "solution"), wrong, exercise)
-    return judge(exercise, own=own).solved
+def known_versions(exercise: Exercise) -> dict[str, Implementation]:
+    """The stub, the solution and the mutants of an exercise, each by what ``--impl`` calls it."""
+    found = {which: load(exercise, which) for which in ("stub", "solution")}
+    for name, each in mutants(exercise).items():
+        found[f"mutant:{name}"] = mutated(found["solution"], each, exercise)
+    return found
+
+
+def survivors(exercise: Exercise, derived: Collection[Mutant]) -> list[str]:
+    """What those derived wrong versions do that pass every check."""
+    solution = load(exercise, "solution")
+    does = {each.name: each.diagnosis for each in derived}
+    versions = {each.name: mutated(solution, each, exercise) for each in derived}
+    results = judge_known(exercise, versions, stop=True, diagnose=False)
+    return [does[name] for name, each in results.items() if each.solved]
 
 
 def as_text(found: Kills) -> str:

@@ -37,10 +37,7 @@ def parse(path: Path, where: str) -> Parsed:
     Raises:
         CheckFailure: it can't be read, or is not valid Python. The message names line and remedy.
     """
-    try:
-        text = _decoded(path.read_bytes(), where)
-    except OSError as error:
-        raise CheckFailure(f"{where} can't be read: {error.strerror}.") from None
+    text = read(path, where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -49,6 +46,18 @@ def parse(path: Path, where: str) -> Parsed:
         raise _syntax(error, where) from None
     except (RecursionError, MemoryError):
         raise CheckFailure(f"{where} is nested too deeply for Python to read it.") from None
+
+
+def read(path: Path, where: str) -> str:
+    """The text of a file, which need not be valid Python.
+
+    Raises:
+        CheckFailure: it can't be read. The message names line and remedy.
+    """
+    try:
+        return _decoded(path.read_bytes(), where)
+    except OSError as error:
+        raise CheckFailure(f"{where} can't be read: {error.strerror}.") from None
 
 
 def _decoded(data: bytes, where: str) -> str:

@@ -8,9 +8,7 @@ inputs. What a forward pass keeps for its backward pass is its own affair, and i
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,8 +32,6 @@ _WATCHED = 24
 
 
 _SOLUTION = ""  # among the names of mutants
-
-_kept: dict[Path, Callable[[Check, str], "list[Call]"]] = {}
 
 
 @dataclass
@@ -122,70 +118,61 @@ def agree(one: Sequence[Call], other: Sequence[Call], function: str = "") -> boo
     return all(a is not None and b is not None and _equal(a, b) for a, b in zip_longest(*pairs))
 
 
-def known_mistake(exercise: Exercise, own: Implementation) -> str:
-    """The diagnosis of the one mutant that does what ``own`` does; empty if none or several do.
+class Known:
+    """The solution and the mutants of an exercise, and what they do on its checks.
 
-    A mutant whose whole exercise does the same goes before one whose own function does: the other
-    function of a pair may not be written yet, or may only pass the mistake on.
-
-    Args:
-        exercise: of the catalogue.
-        own: a version that a check has rejected.
+    Each is run when it is first asked for, and its calls are kept: whoever finds the mistakes of
+    many versions saves most of the time by it.
     """
-    opaque = caches(exercise)
-    known_calls = _kept.get(exercise.file) or partial(_calls_of, exercise, _versions(exercise))
-    alive = mutants(exercise).copy()
-    wrong, different = set[str](), set[str]()
-    for check in load_checks(exercise):
-        mine = calls(check, own, opaque)
-        right = known_calls(check, _SOLUTION)
-        for name, known in list(alive.items()):
-            theirs = known_calls(check, name)
-            if not agree(mine, theirs, known.replaces):
-                del alive[name]
-                continue
-            if not agree(mine, right, known.replaces):
-                wrong.add(name)
-            if not agree(mine, theirs):
-                different.add(name)
-        if not alive:
-            return ""
-    found = alive.keys() & wrong
-    best = found - different or found
-    return alive[best.pop()].diagnosis if len(best) == 1 else ""
 
+    def __init__(self, exercise: Exercise) -> None:
+        solution = load(exercise, "solution")
+        self._checks = load_checks(exercise)
+        self._mutants = mutants(exercise)
+        self._versions = {_SOLUTION: solution}
+        self._versions |= {n: mutated(solution, m, exercise) for n, m in self._mutants.items()}
+        self._opaque = caches(exercise)
+        self._kept: dict[tuple[str, str], list[Call]] = {}
 
-def keep_mutants(exercise: Exercise) -> None:
-    """Run the solution and every mutant on every check, and keep what they did.
+    def mistake(self, own: Implementation) -> str:
+        """The diagnosis of the one mutant that does what ``own`` does; empty if none or several do.
 
-    Whoever looks up many versions of an exercise saves most of the time by it. Processes that are
-    forked later have it too.
-    """
-    versions = _versions(exercise)
-    done = {
-        (check.name, name): _calls_of(exercise, versions, check, name)
-        for check in load_checks(exercise)
-        for name in versions
-    }
-    _kept[exercise.file] = lambda check, name: done[check.name, name]
+        A mutant whose whole exercise does the same goes before one whose own function does: the
+        other function of a pair may not be written yet, or may only pass the mistake on.
+
+        Args:
+            own: a version that a check has rejected.
+        """
+        alive = self._mutants.copy()
+        wrong, different = set[str](), set[str]()
+        for check in self._checks:
+            mine = calls(check, own, self._opaque)
+            right = self._calls(check, _SOLUTION)
+            for name, known in list(alive.items()):
+                theirs = self._calls(check, name)
+                if not agree(mine, theirs, known.replaces):
+                    del alive[name]
+                    continue
+                if not agree(mine, right, known.replaces):
+                    wrong.add(name)
+                if not agree(mine, theirs):
+                    different.add(name)
+            if not alive:
+                return ""
+        found = alive.keys() & wrong
+        best = found - different or found
+        return alive[best.pop()].diagnosis if len(best) == 1 else ""
+
+    def _calls(self, check: Check, name: str) -> list[Call]:
+        if (check.name, name) not in self._kept:
+            self._kept[check.name, name] = calls(check, self._versions[name], self._opaque)
+        return self._kept[check.name, name]
 
 
 def caches(exercise: Exercise) -> frozenset[str]:
     """The functions of an exercise that return a cache: those with a ``…_backward`` beside them."""
     names = {target.name for target in exercise.targets}
     return frozenset(name for name in names if f"{name}_backward" in names)
-
-
-def _versions(exercise: Exercise) -> dict[str, Implementation]:
-    solution = load(exercise, "solution")
-    known = mutants(exercise).items()
-    return {_SOLUTION: solution} | {name: mutated(solution, m, exercise) for name, m in known}
-
-
-def _calls_of(
-    exercise: Exercise, versions: dict[str, Implementation], check: Check, name: str
-) -> list[Call]:
-    return calls(check, versions[name], caches(exercise))
 
 
 def _broken_off(run: Sequence[Call], function: str) -> bool:

@@ -5,14 +5,15 @@ import traceback
 import warnings
 from dataclasses import dataclass
 from enum import Enum
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import deadline
 from groundup.course.exercises.checks import Check, CheckFailure
 from groundup.course.exercises.deadline import OutOfTime
-from groundup.course.exercises.implementations import Implementation, line_of, raised
+from groundup.course.exercises.implementations import Implementation, compiled, line_of, raised
+from groundup.course.exercises.learner_file import read
 from groundup.course.exercises.show import indent, show
 from groundup.course.exercises.surroundings import guarded
 from groundup.course.exercises.watched import Watched
@@ -57,12 +58,10 @@ def load_checks(exercise: Exercise, file: Path | None = None) -> list[Check]:
     path = file or exercise.checks
     if not path.is_file():
         raise UserError(f"exercise {exercise.id} has no checks: {path} is missing")
-    spec = spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        exec(compiled(read(path, path.name), path), vars(module))
     except Exception as error:
         raise UserError(f"{path} can't be used: {type(error).__name__}: {error}") from error
     found = [value for value in vars(module).values() if isinstance(value, Check)]

@@ -41,11 +41,13 @@ class Limits:
     """What the code may use.
 
     Attributes:
-        seconds: from the beginning to the end of the work.
+        seconds: from the beginning to the end of the work, or of each of its pieces.
+        pieces: how many there are. Work of several calls :func:`deadline.again` between them.
         memory: bytes beyond what the process has when it begins.
     """
 
     seconds: float = 10.0
+    pieces: int = 1
     memory: int = 4 * _GIGABYTE
 
 
@@ -130,7 +132,7 @@ class _Process:
 def _listen(reader: int, apart: _Process, limits: Limits, token: bytes, hear: Send) -> object:
     """Hand on messages until the work is done, the process has died, or its time is over."""
     os.set_blocking(reader, False)
-    overdue = time.monotonic() + limits.seconds + 2 * GRACE
+    overdue = time.monotonic() + limits.seconds * limits.pieces + 2 * GRACE
     held, is_open = b"", True
     while time.monotonic() < overdue:
         if is_open:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
@@ -113,28 +114,30 @@ def _seed() -> None:
         torch.default_generator.manual_seed(_SEED)
 
 
-Tables = dict[str, tuple[ModuleType, dict[str, Any]]]
+Tables = dict[str, tuple[ModuleType, dict[str, Any], list[Any]]]
 
 
 @cache
 def _tables() -> Tables:
-    """The names of the guarded modules, as they were at first."""
+    """The guarded modules, what their names meant at first, and the same without the names."""
     found = {name: sys.modules[name] for name in _GUARDED if name in sys.modules}
     ours = {name: each for name, each in sys.modules.items() if name.startswith(_OURS)}
     guarded = {"builtins": builtins, "math": math, **found, **ours}
-    return {name: (module, vars(module).copy()) for name, module in guarded.items()}
+    tables = {name: (module, vars(module).copy()) for name, module in guarded.items()}
+    return {name: (module, at, list(at.values())) for name, (module, at) in tables.items()}
 
 
 def _put_back(tables: Tables) -> str:
     """Undo what was changed since, and name the first function that was."""
     replaced = ""
-    for name, (module, before) in tables.items():
+    for name, (module, before, values) in tables.items():
         if name not in ("builtins", "math") and sys.modules.get(name) is not module:
             sys.modules[name] = module
             replaced = replaced or name
         now = vars(module)
         with suppress(Exception):  # what was put there may refuse to be compared
-            if now == before:  # many times as fast as what follows
+            # Names keep their order. Many times as fast as what follows, twice as fast as by name.
+            if list(islice(now.values(), len(values))) == values:
                 continue
         for key, value in before.items():
             if now.get(key, tables) is not value and callable(value):

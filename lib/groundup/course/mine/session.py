@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, ClassVar, NoReturn
 
-from groundup.course.exercises.before_judging import before_judging
+from groundup.course.exercises import before_judging
 from groundup.course.mine import losses
 from groundup.course.mine.exchange import Exchange
 from groundup.course.mine.hook import Watch
@@ -58,7 +58,7 @@ class Session:
         session._listen_to_the_end()
         atexit.register(session._end)
         session.watch.start()
-        before_judging.append(session.cancel)
+        before_judging.register(session.cancel)
 
     def cancel(self) -> None:
         """Swap nothing and say nothing, and have no process that follows do so.
