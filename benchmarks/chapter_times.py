@@ -1,4 +1,4 @@
-"""How long does each chapter take? Every one is run as a script, beside the doctor's yardsticks.
+"""How long does each chapter take? Every one is run as a script, beside the doctor's work.
 
     python benchmarks/chapter_times.py --repeats 3
     python benchmarks/chapter_times.py --compare
@@ -6,8 +6,8 @@
 The result, benchmarks/results/chapter_times.json, is what `groundup doctor` scales to the machine
 it runs on. Measure on a quiet machine: other programs only ever make a run longer, and the shortest
 of the repeats counts. Seconds far above those of the processor show that a run was disturbed.
---compare writes nothing: it estimates each chapter from that file and from the yardsticks now, runs
-it, and prints both times.
+--compare writes nothing: it estimates each chapter from that file and this machine's speed,
+runs it, and prints both times.
 """
 
 import argparse
@@ -26,9 +26,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from groundup.apps.tour.plan import FULL
 from groundup.course.chapters import pages
-from groundup.doctor.examine import examine
-from groundup.doctor.predict import YARDSTICKS, expected, yardsticks
 from groundup.doctor.probes import PROBES
+from groundup.doctor.report import examine
+from groundup.doctor.times import PROBE_OF, expected_times, speeds
 from groundup.lab.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,9 +36,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "chapter_times.json"
 
 
 def speed() -> dict[str, float]:
-    """Milliseconds of each yardstick on this machine, now."""
-    wanted = {"numpy", "torch", *YARDSTICKS.values()}
-    return yardsticks(examine(probe for probe in PROBES if probe.name in wanted))
+    """Milliseconds of each piece of work on this machine, now."""
+    wanted = {"torch", *PROBE_OF.values()}
+    return speeds(examine(probe for probe in PROBES if probe.name in wanted))
 
 
 def run(chapter: pages.Chapter) -> tuple[float, float]:
@@ -65,7 +65,7 @@ def tour_fixed_seconds() -> float:
 
 
 def measure(chapters: list[pages.Chapter], repeats: int) -> None:
-    """Run the chapters and the yardsticks in turn, and write the result."""
+    """Run the chapters and the two pieces of work in turn, and write the result."""
     seconds: dict[str, list[float]] = {chapter.path.stem: [] for chapter in chapters}
     measured = [speed()]
     for repeat in range(repeats):
@@ -81,7 +81,7 @@ def measure(chapters: list[pages.Chapter], repeats: int) -> None:
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
-            "yardsticks": {name: min(each[name] for each in measured) for name in YARDSTICKS},
+            "speeds": {name: min(each[name] for each in measured) for name in PROBE_OF},
             "chapters": seconds,
             "tour_fixed_seconds": tour_fixed_seconds(),
         },
@@ -93,18 +93,16 @@ def compare(chapters: list[pages.Chapter]) -> None:
     """Print each chapter's estimate beside the time it then takes."""
     here = speed()
     print("milliseconds: " + ", ".join(f"{name} {value:.2f}" for name, value in here.items()))
-    estimates, source = expected(ROOT, here)
+    estimates, source = expected_times(ROOT, here)
     print(f"estimated from the times {source}")
     for chapter, each in zip(chapters, estimates, strict=False):  # the tour comes last
         took, busy = run(chapter)
-        if each.estimate is None:
+        if each.seconds is None:
             print(f"{chapter.path.stem:32} took {took:.1f} s; {each.why}")
             continue
-        low, likely, high = each.estimate.low, each.estimate.likely, each.estimate.high
-        inside = "inside" if low <= took <= high else "OUTSIDE"
         print(
-            f"{chapter.path.stem:32} estimated {likely:5.1f} s ({low:.1f} to {high:.1f}); took "
-            f"{took:5.1f} s, {inside}: {likely / took - 1:+.0%} ({busy:.1f} s of the processor)",
+            f"{chapter.path.stem:32} estimated {each.seconds:5.1f} s; took {took:5.1f} s: "
+            f"{each.seconds / took - 1:+.0%} ({busy:.1f} s of the processor)",
             flush=True,
         )
 

@@ -1,4 +1,4 @@
-"""What tests of several folders share: groups of processes, one without groundup; a terminal."""
+"""What tests of several folders share: groups of processes, a terminal, a small clone."""
 
 import fcntl
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import termios
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -207,3 +208,35 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
     yield start
     for each in started:
         each.close()
+
+
+_EXERCISE = """
+[[exercise]]
+id = "1.1"
+name = "toy"
+title = "A toy"
+targets = [{targets}]
+points = 3
+read = "a book"
+requires = []
+forbidden = ["math"]
+hints = ["one", "two", "three"]
+"""
+
+
+@pytest.fixture
+def toy_clone(tmp_path: Path) -> Callable[..., Path]:
+    """Write a clone with one exercise; call it with the module's text and the targets' names."""
+
+    def write(text: str, *symbols: str) -> Path:
+        module = tmp_path / "lib" / "groundup" / "toy" / "things.py"
+        folder = tmp_path / "exercises" / "ch01_toys"
+        for directory in (module.parent, folder, tmp_path / "chapters"):
+            directory.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pyproject.toml").touch()
+        module.write_text(textwrap.dedent(text), encoding="utf-8")
+        targets = ", ".join(f'"groundup.toy.things:{symbol}"' for symbol in symbols)
+        (folder / "exercise.toml").write_text(_EXERCISE.format(targets=targets), encoding="utf-8")
+        return tmp_path
+
+    return write

@@ -18,6 +18,6 @@ def add_commands(commands: Commands) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from groundup.doctor.examine import doctor
+    from groundup.doctor.report import doctor
 
     return doctor(options.json)

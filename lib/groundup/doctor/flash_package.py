@@ -4,7 +4,7 @@ import shutil
 from importlib import import_module, metadata
 from importlib.util import find_spec
 
-from groundup.doctor.findings import Judgement, Numbers, Verdict
+from groundup.doctor.machine_probe import Judgement, Numbers, ProbeVerdict
 
 # Its build imports torch and must see the one that is installed, not a fresh one in isolation.
 _INSTALL = "pip install --no-build-isolation -c constraints.txt"
@@ -12,7 +12,7 @@ _MEND = f"pip install -c constraints.txt ninja packaging wheel, then {_INSTALL} 
 _AGAIN = f"{_INSTALL} --no-cache-dir --no-deps --force-reinstall flash-attn"
 
 
-def measure() -> Numbers:
+def measure_flash_package() -> Numbers:
     """Import the package, where there is an NVIDIA GPU to use it.
 
     Returns:
@@ -43,10 +43,12 @@ def measure() -> Numbers:
     }
 
 
-def judge(numbers: Numbers) -> Judgement:
+def judge_flash_package(numbers: Numbers) -> Judgement:
     """It is an extra: without it attention runs on PyTorch's own kernels."""
     if numbers["gpu"] is None:
-        return Judgement(Verdict.ABSENT, "of use on an NVIDIA GPU alone; the course runs without")
+        return Judgement(
+            ProbeVerdict.ABSENT, "of use on an NVIDIA GPU alone; the course runs without"
+        )
     if numbers["version"] is None:
         first = (
             ""
@@ -54,9 +56,9 @@ def judge(numbers: Numbers) -> Judgement:
             else f"install the CUDA toolkit {numbers['cuda']} (nvcc is not on PATH), then "
         )
         measured = "not installed; attention runs on PyTorch's own kernels"
-        return Judgement(Verdict.ABSENT, measured, f"{first}{_MEND}")
+        return Judgement(ProbeVerdict.ABSENT, measured, f"{first}{_MEND}")
     if numbers["error"]:
         measured = f"{numbers['version']} does not import: {numbers['error']}"
         mend = f"it was built for another PyTorch or CUDA; build it again: {_AGAIN}"
-        return Judgement(Verdict.FAIL, measured, mend)
-    return Judgement(Verdict.OK, f"{numbers['version']} imports")
+        return Judgement(ProbeVerdict.FAIL, measured, mend)
+    return Judgement(ProbeVerdict.OK, f"{numbers['version']} imports")

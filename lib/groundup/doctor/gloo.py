@@ -1,6 +1,6 @@
 """What each of two processes does for the doctor: join a group on gloo, and sum an array.
 
-Run by :func:`groundup.doctor.parts.measure_processes` through torchrun.
+Run by :func:`groundup.doctor.torch_probes.measure_processes` through torchrun.
 """
 
 import time

@@ -1,7 +1,10 @@
 """Everything the doctor runs, in order."""
 
-from groundup.doctor import arithmetic, attention, flash_package, machine, parts, yardsticks
-from groundup.doctor.findings import Probe
+from groundup.doctor import course_probes as course
+from groundup.doctor import machine_probes as machine
+from groundup.doctor import numpy_probes, torch_probes
+from groundup.doctor.flash_package import judge_flash_package, measure_flash_package
+from groundup.doctor.machine_probe import MachineProbe
 
 _MACHINE, _NUMPY, _TORCH, _COURSE = "This machine", "NumPy", "PyTorch", "The course"
 _AGAIN = "pip install --force-reinstall -c constraints.txt"
@@ -9,191 +12,124 @@ _LOOPBACK = (
     "let processes of this machine reach each other: export GLOO_SOCKET_IFNAME=lo "
     "(macOS: lo0), and allow 127.0.0.1 in the firewall"
 )
+_ULIMIT = "raise the limit on processes (ulimit -u) or allow this container more"
 _WRITE = "keep runs where you may write: export GROUNDUP_RUNS=/path"
-_TEMPORARY = "name a folder where you may write: export TMPDIR=/path"
 
 PROBES = (
-    Probe(
-        "python",
-        _MACHINE,
-        "Python",
-        machine.measure_python,
-        machine.judge_python,
-        mend="install Python 3.11 or newer",
-    ),
-    Probe(
+    MachineProbe(
         "text",
         _MACHINE,
-        "text",
         machine.measure_text,
         machine.judge_text,
-        mend=_TEMPORARY,
+        mend="export PYTHONUTF8=1 (Windows: set PYTHONUTF8=1)",
     ),
-    Probe(
+    MachineProbe(
         "cores",
         _MACHINE,
-        "cores",
         machine.measure_cores,
         machine.judge_cores,
         mend="set the number yourself: export OMP_NUM_THREADS=2",
     ),
-    Probe(
+    MachineProbe(
         "memory",
         _MACHINE,
-        "memory",
         machine.measure_memory,
         machine.judge_memory,
         mend="the tour needs 4 GB: look whether they are free",
     ),
-    Probe("disk", _MACHINE, "disk", machine.measure_disk, machine.judge_disk, mend=_WRITE),
-    Probe("files", _MACHINE, "files", machine.measure_files, machine.judge_files, mend=_WRITE),
-    Probe(
-        "fork",
-        _MACHINE,
-        "forked process",
-        machine.measure_fork,
-        machine.judge_fork,
-        mend="raise the limit on processes (ulimit -u) or allow this container more",
+    MachineProbe("disk", _MACHINE, machine.measure_disk, machine.judge_disk, mend=_WRITE),
+    MachineProbe(
+        "forked process", _MACHINE, machine.measure_fork, machine.judge_fork, mend=_ULIMIT
     ),
-    Probe(
-        "python_speed",
-        _MACHINE,
-        "speed of Python",
-        yardsticks.measure_python,
-        yardsticks.judge,
-        mend="install Python 3.11 or newer",
-    ),
-    Probe(
+    MachineProbe(
         "numpy",
         _NUMPY,
-        "matrix product, large",
-        arithmetic.measure_numpy,
-        arithmetic.judge_product,
+        numpy_probes.measure_numpy,
+        numpy_probes.judge_numpy,
         mend=f"{_AGAIN} numpy",
     ),
-    Probe(
-        "numpy_threads",
-        _NUMPY,
-        "matrix product, small",
-        arithmetic.measure_threads,
-        arithmetic.judge_threads,
-        mend=f"{_AGAIN} numpy",
-        needs=("numpy",),
-    ),
-    Probe(
-        "numpy_speed",
-        _NUMPY,
-        "arithmetic of a layer",
-        yardsticks.measure_numpy,
-        yardsticks.judge,
-        mend=f"{_AGAIN} numpy",
-        needs=("numpy",),
-    ),
-    Probe(
+    MachineProbe(
         "torch",
         _TORCH,
-        "import",
-        arithmetic.measure_import,
-        arithmetic.judge_import,
+        torch_probes.measure_import,
+        torch_probes.judge_import,
         mend=f"{_AGAIN} torch",
         package="torch",
         extra="embed",
         seconds=120,
     ),
-    Probe(
-        "torch_product",
-        _TORCH,
-        "matrix product, large",
-        arithmetic.measure_torch,
-        arithmetic.judge_product,
-        mend=f"{_AGAIN} torch",
-        needs=("torch",),
-    ),
-    Probe(
-        "attention",
-        _TORCH,
-        "attention",
-        attention.measure,
-        attention.judge,
-        mend=f"{_AGAIN} torch",
-        needs=("torch",),
-    ),
-    Probe(
-        "gpu",
-        _TORCH,
-        "GPU",
-        attention.measure_gpu,
-        attention.judge_gpu,
-        mend="work on the CPU until it is mended: export CUDA_VISIBLE_DEVICES=''",
-        needs=("torch",),
-        seconds=120,
-    ),
-    Probe(
-        "flash_package",
-        _TORCH,
-        "flash-attn package",
-        flash_package.measure,
-        flash_package.judge,
-        mend="remove it, since nothing in the course needs it: pip uninstall flash-attn",
-        needs=("torch",),
-        seconds=120,
-    ),
-    Probe(
-        "torch_speed",
-        _TORCH,
+    MachineProbe(
         "training step",
-        yardsticks.measure_torch,
-        yardsticks.judge_torch,
+        _TORCH,
+        torch_probes.measure_training_step,
+        torch_probes.judge_training_step,
         mend=f"{_AGAIN} torch",
         needs=("torch",),
     ),
-    Probe(
-        "neobert",
-        _TORCH,
+    MachineProbe(
         "tiny NeoBERT",
-        parts.measure_neobert,
-        parts.judge_neobert,
+        _TORCH,
+        torch_probes.measure_neobert,
+        torch_probes.judge_neobert,
         mend=f"{_AGAIN} torch transformers",
         package="transformers",
         extra="embed",
         needs=("torch",),
         seconds=120,
     ),
-    Probe(
-        "processes",
+    MachineProbe(
+        "GPU",
         _TORCH,
+        torch_probes.measure_gpu,
+        torch_probes.judge_gpu,
+        mend="work on the CPU until it is mended: export CUDA_VISIBLE_DEVICES=''",
+        package="transformers",
+        extra="embed",
+        needs=("torch",),
+        seconds=120,
+    ),
+    MachineProbe(
+        "flash-attn package",
+        _TORCH,
+        measure_flash_package,
+        judge_flash_package,
+        mend="remove it, since nothing in the course needs it: pip uninstall flash-attn",
+        needs=("torch",),
+        seconds=120,
+    ),
+    MachineProbe(
         "two processes, gloo",
-        parts.measure_processes,
-        parts.judge_processes,
+        _TORCH,
+        torch_probes.measure_processes,
+        torch_probes.judge_processes,
         mend=_LOOPBACK,
         needs=("torch",),
         seconds=90,
     ),
-    Probe(
-        "packages",
-        _COURSE,
+    MachineProbe(
         "packages of Part III",
-        parts.measure_packages,
-        parts.judge_packages,
+        _COURSE,
+        course.measure_packages,
+        course.judge_packages,
         mend="pip install -c constraints.txt -e . in the clone",
+        package="packaging",
+        extra="embed",
     ),
-    Probe(
+    MachineProbe(
         "figure",
         _COURSE,
-        "figure",
-        parts.measure_figure,
-        parts.judge_figure,
+        course.measure_figure,
+        course.judge_figure,
         mend=f"{_AGAIN} matplotlib",
         package="matplotlib",
         extra="plot",
         seconds=120,
     ),
-    Probe(
+    MachineProbe(
         "exercises",
         _COURSE,
-        "exercises",
-        parts.measure_exercises,
-        parts.judge_exercises,
+        course.measure_exercises,
+        course.judge_exercises,
         mend="git diff exercises lib shows what was changed",
     ),
 )

@@ -1,4 +1,4 @@
-"""Run probes in a process of their own, so that a crash or a hang is a finding and not the end.
+"""Run probes in a process of their own, so that a crash or a hang is a result and not the end.
 
 The parent names a probe on the child's standard input. The child does its work and answers with one
 line: the numbers, or the error. A child that dies or hangs is replaced for the next probe.
@@ -15,7 +15,7 @@ import time
 from types import FrameType, TracebackType
 from typing import IO, Any, NoReturn
 
-from groundup.doctor.findings import Finding, Judgement, Probe, Verdict
+from groundup.doctor.machine_probe import Judgement, MachineProbe, ProbeResult, ProbeVerdict
 
 _BRINGS = {"embed": "gives Parts II and III", "plot": "gives the figures"}
 _GRACE = 5.0  # seconds in which a child may end the processes it has started
@@ -40,14 +40,14 @@ class Worker:
         self._end()
         self._errors.close()
 
-    def run(self, probe: Probe) -> Finding:
+    def run(self, probe: MachineProbe) -> ProbeResult:
         """Run one probe."""
         begin = time.perf_counter()
         answer = self._ask(probe)
         seconds = time.perf_counter() - begin
-        return Finding(probe, judge(probe, answer), answer.get("numbers", {}), seconds)
+        return ProbeResult(probe, judge(probe, answer), answer.get("numbers", {}), seconds)
 
-    def _ask(self, probe: Probe) -> dict[str, Any]:
+    def _ask(self, probe: MachineProbe) -> dict[str, Any]:
         child = self._start()
         assert child.stdin is not None
         assert child.stdout is not None
@@ -96,7 +96,7 @@ class Worker:
             self._child = None
 
     def _cause(self, code: int) -> str:
-        """A signal's name, or the exit code and the last line of what the child complained."""
+        """A signal's name, or the exit code and the last line on its stderr."""
         if code < 0:
             return signal.Signals(-code).name
         self._errors.seek(0)
@@ -116,7 +116,7 @@ def _stop(child: subprocess.Popen[str]) -> None:
             child.wait()
 
 
-def judge(probe: Probe, answer: dict[str, Any]) -> Judgement:
+def judge(probe: MachineProbe, answer: dict[str, Any]) -> Judgement:
     """What an answer of the child means.
 
     Args:
@@ -127,11 +127,11 @@ def judge(probe: Probe, answer: dict[str, Any]) -> Judgement:
         return probe.judge(answer["numbers"])
     if probe.package and answer.get("missing") == probe.package:
         mend = f"pip install -c constraints.txt -e '.[{probe.extra}]' {_BRINGS[probe.extra]}"
-        return Judgement(Verdict.ABSENT, "not installed", mend)
-    return Judgement(Verdict.FAIL, str(answer["error"]), probe.mend)
+        return Judgement(ProbeVerdict.ABSENT, "not installed", mend)
+    return Judgement(ProbeVerdict.FAIL, str(answer["error"]), probe.mend)
 
 
-def attempt(probe: Probe) -> dict[str, Any]:
+def attempt(probe: MachineProbe) -> dict[str, Any]:
     """Do a probe's work here; whatever it raises becomes the answer."""
     try:
         return {"numbers": probe.measure()}

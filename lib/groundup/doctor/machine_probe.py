@@ -1,4 +1,4 @@
-"""What the doctor's parts share: a probe, what it found, and the verdict."""
+"""A probe of the machine, its result, and the verdict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 Numbers = dict[str, Any]  # what a probe measured; JSON can hold it
 
 
-class Verdict(StrEnum):
+class ProbeVerdict(StrEnum):
     """How a probe ended."""
 
     OK = "ok"
@@ -27,19 +27,18 @@ class Judgement:
         mend: what to do, in a sentence; empty where nothing is to be done.
     """
 
-    verdict: Verdict
+    verdict: ProbeVerdict
     measured: str
     mend: str = ""
 
 
 @dataclass(frozen=True)
-class Probe:
+class MachineProbe:
     """Something the doctor runs.
 
     Attributes:
-        name: such as ``numpy_step``.
-        group: the heading it stands under.
-        title: what it is called on the screen.
+        name: such as ``training step``.
+        group: the heading above it.
         measure: does the work in a process of its own, and returns numbers.
         judge: says what the numbers mean.
         mend: what to do if the work can't be done at all.
@@ -51,7 +50,6 @@ class Probe:
 
     name: str
     group: str
-    title: str
     measure: Callable[[], Numbers]
     judge: Callable[[Numbers], Judgement]
     mend: str
@@ -62,7 +60,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeResult:
     """A probe and how it ended.
 
     Attributes:
@@ -72,18 +70,18 @@ class Finding:
         seconds: how long it took.
     """
 
-    probe: Probe
+    probe: MachineProbe
     judgement: Judgement
     numbers: Numbers = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ProbeVerdict:
         """The judgement's."""
         return self.judgement.verdict
 
 
-def worst(verdicts: list[Verdict]) -> Verdict:
+def worst(verdicts: list[ProbeVerdict]) -> ProbeVerdict:
     """FAIL before WARN before OK. What is absent counts as OK: it may be so on purpose."""
-    order = (Verdict.FAIL, Verdict.WARN)
-    return next((verdict for verdict in order if verdict in verdicts), Verdict.OK)
+    order = (ProbeVerdict.FAIL, ProbeVerdict.WARN)
+    return next((verdict for verdict in order if verdict in verdicts), ProbeVerdict.OK)

@@ -1,15 +1,14 @@
-"""The machine itself: Python, cores and load, memory, disk, files, text, processes."""
+"""The machine itself: text, cores and load, memory, disk, processes."""
 
 import locale
 import os
-import platform
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from groundup.doctor.findings import Judgement, Numbers, Verdict
 from groundup.doctor.limits import cores_allowed, memory_available
+from groundup.doctor.machine_probe import Judgement, Numbers, ProbeVerdict
 from groundup.lab.files import read_json, write_json
 from groundup.lab.records import runs_directory
 
@@ -18,43 +17,15 @@ DISK_GIGABYTES = 2.0  # a few tours, 200 MB each, the caches, and room to spare
 _SIGNS = "αβ·√→é"  # of the kind that the course prints
 
 
-def measure_python() -> Numbers:
-    """Which Python this is."""
-    return {
-        "version": platform.python_version(),
-        "recent": sys.version_info >= (3, 11),
-        "bits": 64 if sys.maxsize > 2**32 else 32,
-        "place": sys.prefix,
-    }
-
-
-def judge_python(numbers: Numbers) -> Judgement:
-    """3.11 or newer, 64 bits: PyTorch has no 32-bit builds."""
-    measured = f"{numbers['version']}, {numbers['bits']} bits, in {numbers['place']}"
-    if not numbers["recent"] or numbers["bits"] != 64:
-        mend = "install a 64-bit Python 3.11 or newer, and make the environment again with it"
-        return Judgement(Verdict.FAIL, measured, mend)
-    return Judgement(Verdict.OK, measured)
-
-
 def measure_text() -> Numbers:
-    """Print, in memory, the signs that the course uses, and name a file with one."""
-    encodings = {
-        "output": sys.stdout.encoding,
-        "files": locale.getpreferredencoding(False),
-        "names": sys.getfilesystemencoding(),
-    }
+    """Encode the signs that the course prints, as output and as files are encoded."""
+    encodings = {"output": sys.stdout.encoding, "files": locale.getpreferredencoding(False)}
     lost = []
     for use, encoding in encodings.items():
         try:
             _SIGNS.encode(encoding)
         except (UnicodeEncodeError, LookupError):
             lost.append(use)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            (Path(folder) / f"{_SIGNS}.txt").write_text(_SIGNS, "utf-8")
-        except (OSError, UnicodeError):
-            lost.append("a file's name")
     return {**encodings, "lost": lost}
 
 
@@ -62,8 +33,10 @@ def judge_text(numbers: Numbers) -> Judgement:
     """Whether the signs survive."""
     if numbers["lost"]:
         measured = f"{_SIGNS} can't be written: {', '.join(numbers['lost'])}"
-        return Judgement(Verdict.WARN, measured, "export PYTHONUTF8=1 (Windows: set PYTHONUTF8=1)")
-    return Judgement(Verdict.OK, f"{_SIGNS} written ({numbers['output']})")
+        return Judgement(
+            ProbeVerdict.WARN, measured, "export PYTHONUTF8=1 (Windows: set PYTHONUTF8=1)"
+        )
+    return Judgement(ProbeVerdict.OK, f"{_SIGNS} written ({numbers['output']})")
 
 
 def measure_cores() -> Numbers:
@@ -80,11 +53,11 @@ def judge_cores(numbers: Numbers) -> Judgement:
         measured += f"; {load:.1f} busy in the last minute"
     if load is not None and load > machine / 2:
         mend = "other programs are at work, and everything takes longer: end them, and repeat"
-        return Judgement(Verdict.WARN, measured, mend)
+        return Judgement(ProbeVerdict.WARN, measured, mend)
     if allowed < 2:
         mend = "the time limits are made for two cores: allow this container or virtual machine two"
-        return Judgement(Verdict.WARN, measured, mend)
-    return Judgement(Verdict.OK, measured)
+        return Judgement(ProbeVerdict.WARN, measured, mend)
+    return Judgement(ProbeVerdict.OK, measured)
 
 
 def measure_memory() -> Numbers:
@@ -98,16 +71,16 @@ def judge_memory(numbers: Numbers) -> Judgement:
     free = numbers["gigabytes"]
     if free is None:
         return Judgement(
-            Verdict.ABSENT, "this system does not say", "pip install -c constraints.txt psutil"
+            ProbeVerdict.ABSENT, "this system does not say", "pip install -c constraints.txt psutil"
         )
     measured = f"{free:.1f} GB free; the tour may take {TOUR_GIGABYTES:.0f}"
     if free < 1:
         mend = "close other programs, or allow this container more: chapters take up to 1 GB"
-        return Judgement(Verdict.FAIL, measured, mend)
+        return Judgement(ProbeVerdict.FAIL, measured, mend)
     if free < TOUR_GIGABYTES:
         mend = "close other programs before the tour, or run groundup tour --quick"
-        return Judgement(Verdict.WARN, measured, mend)
-    return Judgement(Verdict.OK, measured)
+        return Judgement(ProbeVerdict.WARN, measured, mend)
+    return Judgement(ProbeVerdict.OK, measured)
 
 
 def existing(path: Path) -> Path:
@@ -117,49 +90,36 @@ def existing(path: Path) -> Path:
 
 
 def measure_disk() -> Numbers:
-    """Free space where runs, caches and temporary files are kept."""
+    """Free space for runs, caches and temporary files; and a file, written, replaced and read."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     places = {"runs": runs_directory(), "caches": cache, "temporary": Path(tempfile.gettempdir())}
-    return {name: shutil.disk_usage(existing(path)).free / 1e9 for name, path in places.items()}
-
-
-def judge_disk(numbers: Numbers) -> Judgement:
-    """The tightest of the three counts."""
-    tightest = min(numbers, key=lambda name: numbers[name])
-    free = numbers[tightest]
-    measured = f"{free:.1f} GB free for {tightest}"
-    if tightest == "runs":
-        mend = "make room, or keep runs on another disk: export GROUNDUP_RUNS=/path"
-    elif tightest == "caches":
-        mend = "make room, or keep caches on another disk: export XDG_CACHE_HOME=/path"
-    else:
-        mend = "make room, or use another disk: export TMPDIR=/path"
-    if free < 0.2:
-        return Judgement(Verdict.FAIL, measured, mend)
-    if free < DISK_GIGABYTES:
-        return Judgement(Verdict.WARN, measured, mend)
-    return Judgement(Verdict.OK, measured)
-
-
-def measure_files() -> Numbers:
-    """Write a file, atomically, where runs are kept; read it; replace it; remove it."""
-    folder = existing(runs_directory())
-    path = folder / f".groundup-doctor-{os.getpid()}.json"
+    path = existing(places["runs"]) / f".groundup-doctor-{os.getpid()}.json"
     try:
         write_json(path, 1)
         write_json(path, {"signs": _SIGNS})
-        right = read_json(path) == {"signs": _SIGNS}
+        intact = read_json(path) == {"signs": _SIGNS}
     finally:
         path.unlink(missing_ok=True)
-    return {"folder": str(folder), "right": right}
+    free = {name: shutil.disk_usage(existing(each)).free / 1e9 for name, each in places.items()}
+    return {"free": free, "intact": intact, "folder": str(path.parent)}
 
 
-def judge_files(numbers: Numbers) -> Judgement:
-    """What was read must be what was written."""
-    if not numbers["right"]:
+def judge_disk(numbers: Numbers) -> Judgement:
+    """What was read is what was written, and the tightest of the three places has room."""
+    if not numbers["intact"]:
         mend = "this disk is not reliable: keep runs on another, export GROUNDUP_RUNS=/path"
-        return Judgement(Verdict.FAIL, f"read something else in {numbers['folder']}", mend)
-    return Judgement(Verdict.OK, f"written, replaced and read in {numbers['folder']}")
+        return Judgement(ProbeVerdict.FAIL, f"read something else in {numbers['folder']}", mend)
+    tightest, free = min(numbers["free"].items(), key=lambda each: each[1])
+    variable = {"runs": "GROUNDUP_RUNS", "caches": "XDG_CACHE_HOME", "temporary": "TMPDIR"}[
+        tightest
+    ]
+    measured = f"{free:.1f} GB free for {tightest}; a file written, replaced and read"
+    mend = f"make room, or use another disk for {tightest}: export {variable}=/path"
+    if free < 0.2:
+        return Judgement(ProbeVerdict.FAIL, measured, mend)
+    if free < DISK_GIGABYTES:
+        return Judgement(ProbeVerdict.WARN, measured, mend)
+    return Judgement(ProbeVerdict.OK, measured)
 
 
 def measure_fork() -> Numbers:
@@ -177,8 +137,10 @@ def judge_fork(numbers: Numbers) -> Judgement:
     """Exercises run in a forked process; Windows has none."""
     if not numbers["possible"]:
         mend = "on Windows, use the Windows Subsystem for Linux: wsl --install"
-        return Judgement(Verdict.WARN, "not on this system; exercises are checked in forks", mend)
+        return Judgement(
+            ProbeVerdict.WARN, "not on this system; exercises are checked in forks", mend
+        )
     if numbers["code"] != 7:
         mend = "raise the limit on processes (ulimit -u) or allow this container more"
-        return Judgement(Verdict.FAIL, f"the copy ended with {numbers['code']}, not 7", mend)
-    return Judgement(Verdict.OK, "a copy of a process ran and ended")
+        return Judgement(ProbeVerdict.FAIL, f"the copy ended with {numbers['code']}, not 7", mend)
+    return Judgement(ProbeVerdict.OK, "a copy of a process ran and ended")
