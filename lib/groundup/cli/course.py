@@ -62,9 +62,9 @@ def _chapter(options: argparse.Namespace) -> int:
     if options.mine is None:
         code = subprocess.run(command, check=False).returncode
         return code if code in (0, 130) else 1
-    from groundup.course.mine import reference, supervise
+    from groundup.course.mine import launcher, reference
 
-    return supervise.run(command, options.mine, reference.of_chapter(path))
+    return launcher.run(command, options.mine, reference.of_chapter(path))
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -103,7 +103,7 @@ def _train(options: argparse.Namespace) -> int:
 def _train_mine(options: argparse.Namespace) -> int:
     if options.resume or options.step_by_step:
         raise UserError("--mine trains from the start to the end: no --resume, no --step-by-step")
-    from groundup.course.mine import reference, supervise
+    from groundup.course.mine import launcher, reference
 
     recipe = ["digits", "train"]
     for name in _RECIPE:
@@ -112,7 +112,7 @@ def _train_mine(options: argparse.Namespace) -> int:
     recipe += ["--two-digit"] if options.two_digit else []
     output = [] if options.output is None else ["--output", options.output]
     again = reference.of_command("groundup.apps.digits.show_digits", recipe)
-    return supervise.run(mine.itself(options, *recipe, *output), options.mine, again)
+    return launcher.run(mine.itself(options, *recipe, *output), options.mine, again)
 
 
 def _ask(options: argparse.Namespace) -> int:

@@ -59,10 +59,10 @@ def add_commands(commands: Commands) -> None:
 
 def _tour(options: argparse.Namespace) -> int:
     if options.mine is not None:
-        from groundup.course.mine import supervise
+        from groundup.course.mine import launcher
 
         flags = [f"--{name}" for name in ("quick", "resume") if getattr(options, name)]
-        return supervise.run(
+        return launcher.run(
             mine.itself(options, "tour", *flags, "--seed", options.seed), options.mine
         )
     began = time.perf_counter()

@@ -30,7 +30,7 @@ cross_entropy_backward(cache)
 def test_calls_are_counted_and_compared(clone: Any) -> None:
     out = clone.script(ADAM, mine="5.1").stdout
     # Of 100 calls: the first three, the 6th, the 12th, …, the 96th.
-    assert re.search(r"5\.1 adam +100 +[\d.]+ µs +[\d.]+ +equal.* in 8 compared calls", out)
+    assert re.search(r"5\.1 adam +100 +equal.* in 8 compared calls", out)
     assert "differ" not in out
 
 
@@ -119,21 +119,21 @@ def test_a_backward_pass_without_a_cache(clone: Any) -> None:
     assert len(re.findall(r"slope\w* +6 .* equal in 4 compared calls", out)) == 2
 
 
-def test_trials_inside_a_call_are_not_in_its_time(clone: Any) -> None:
-    """A function that calls another one, when both are compared at once."""
+def test_a_function_that_calls_another_one(clone: Any) -> None:
+    """Both are compared at once, each with the library's whole."""
     text = """
     import numpy as np
     from groundup import toys
-    x = np.ones(1_000_000)  # to copy it takes longer than to look at it
     for n in range(12):
-        toys.quarter(x)
+        toys.quarter(np.ones(3))
     """
     clone.write("91_7_half", "def half(x): return x[:1] / 2")
     clone.write(
         "91_10_quarter", "from groundup.toys import half\ndef quarter(x): return half(half(x))"
     )
     out = clone.script(text, mine="91.7,91.10").stdout
-    assert re.search(r"quarter +12 +[\d.]+ µs ", out), out
+    assert re.search(r"half +24 +differs in 2 of 6 compared calls", out), out
+    assert re.search(r"quarter +12 +differs in 5 of 5 compared calls", out), out
 
 
 def test_comparing_changes_nothing(clone: Any) -> None:

@@ -173,7 +173,7 @@ def test_torch_compiles_and_differentiates_it(clone: Any) -> None:
     out = clone.script(TORCH, mine="11.1").stdout
     assert out.splitlines()[:2] == [by_head, by_head]
     # The call inside the compiled graph is not counted.
-    assert re.search(r"11\.1 split_qkv +1 +[\d.]+ .?s +equal in 1 compared call", out)
+    assert re.search(r"11\.1 split_qkv +1 +equal in 1 compared call", out)
     clone.mutate("11_1_split_qkv", "three_thirds")
     compiled = TORCH.replace("(compiled(x), loss(x))", "(compiled(x),)")
     out = clone.script(compiled, mine="11.1").stdout  # called, though never counted

@@ -3,7 +3,6 @@
 import copy
 import random
 import sys
-import time
 from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -27,8 +26,8 @@ def duplicate(value: Any, wide: bool = False, known: dict[int, Any] | None = Non
         known: copies by the original's id, in a recursion.
 
     Raises:
-        TypeError: a function of the caller's is among the values: it may see the originals.
-        NotWide: ``wide``, and the value is an object that is no container.
+        TypeError: a function of the caller's is among the values: it may read the originals.
+        NotWide: ``wide``, and the value is an object other than a container.
     """
     known = {} if known is None else known
     if id(value) in known:
@@ -68,13 +67,13 @@ def _copy(value: Any, wide: bool, known: dict[int, Any]) -> Any:
 
 
 def _is_of_the_library(function: FunctionType | MethodType) -> bool:
-    """Whether a function sees nothing but what it is called with."""
+    """Whether a function reads only its arguments."""
     known = isinstance(function, FunctionType) and function.__closure__ is None
     return known and function.__module__.startswith("groundup.")
 
 
 def random_state() -> Callable[[], None]:
-    """Note where the shared random generators stand; the result puts them back there."""
+    """Note the state of the shared random generators; the result restores it."""
     # The legacy generator is what functions that take none draw from.
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     torch = sys.modules.get("torch")
@@ -95,11 +94,3 @@ def random_state() -> Callable[[], None]:
 def _restore(python: Any, numpy: Any) -> None:
     random.setstate(python)
     np.random.set_state(numpy)  # noqa: NPY002
-
-
-def clock() -> float:
-    """Seconds, when all that was given to a GPU is done."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-    return time.perf_counter()

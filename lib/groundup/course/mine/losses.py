@@ -13,8 +13,8 @@ from groundup.course.mine.swap import Function
 
 
 @dataclass
-class Training:
-    """One training; it is written as JSON.
+class LossCurve:
+    """The losses of one training; it is written as JSON.
 
     Attributes:
         began: seconds since the epoch; the trainings of several processes are put in order by it.
@@ -34,47 +34,47 @@ class Training:
         self.losses.append(float(step.loss))
 
 
-def _optimize(library: Function, trainings: list[Training]) -> Function:
+def _optimize(library: Function, curves: list[LossCurve]) -> Function:
     def optimize(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        training = Training(time.time())
-        trainings.append(training)
+        curve = LossCurve(time.time())
+        curves.append(curve)
         for step in library(*args, **kwargs):
-            training.note(step)
+            curve.note(step)
             yield step
 
     return optimize
 
 
-def _fit(library: Function, trainings: list[Training]) -> Function:
+def _fit(library: Function, curves: list[LossCurve]) -> Function:
     signature = inspect.signature(library)
 
     def fit(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
-        training = Training(time.time(), bound.arguments["config"].seconds is not None)
-        trainings.append(training)
+        curve = LossCurve(time.time(), bound.arguments["config"].seconds is not None)
+        curves.append(curve)
         listener = bound.arguments.get("on_step")
 
-        def hear(step: Any) -> None:
-            training.note(step)
+        def on_step(step: Any) -> None:
+            curve.note(step)
             if listener:
                 listener(step)
 
-        bound.arguments["on_step"] = hear
+        bound.arguments["on_step"] = on_step
         return library(*bound.args, **bound.kwargs)
 
     return fit
 
 
-_LOOPS: dict[str, tuple[str, Callable[[Function, list[Training]], Function]]] = {
+_LOOPS: dict[str, tuple[str, Callable[[Function, list[LossCurve]], Function]]] = {
     "groundup.scratch.trainer": ("optimize", _optimize),
     "groundup.train.loop": ("fit", _fit),
 }
 MODULES = frozenset(_LOOPS)
 
 
-def listen(module: ModuleType, trainings: list[Training]) -> None:
-    """Have a module of :data:`MODULES` add each of its trainings to a list."""
+def record_losses(module: ModuleType, curves: list[LossCurve]) -> None:
+    """Have a module of :data:`MODULES` add the curve of each of its trainings to a list."""
     name, make = _LOOPS[module.__name__]
     function = swap.find(module, Target(module.__name__, name))
     library = swap.copy_of(function)
-    swap.replace(function, make(library, trainings), shown=library)
+    swap.replace(function, make(library, curves), shown=library)

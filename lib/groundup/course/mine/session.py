@@ -1,4 +1,4 @@
-"""One process of a run: what it swaps, what it saw, and how it ends."""
+"""One process of a run: what it swaps, what it records, and how it ends."""
 
 import atexit
 import os
@@ -14,10 +14,10 @@ from typing import Any, ClassVar, NoReturn
 
 from groundup.course.exercises import before_judging
 from groundup.course.mine import losses
-from groundup.course.mine.exchange import Exchange
-from groundup.course.mine.hook import Watch
-from groundup.course.mine.names import REPORT, SELECTION
+from groundup.course.mine.import_hook import ImportHook
+from groundup.course.mine.learner_functions import LearnerFunctions
 from groundup.course.mine.selection import Selection, resolve
+from groundup.course.mine.variables import REPORT, SELECTION
 from groundup.lab.errors import GroundUpError
 from groundup.lab.files import write_json
 from groundup.lab.streams import drop
@@ -27,23 +27,20 @@ class Session:
     """The functions of one process that are the learner's.
 
     The first process makes the report's folder and prints the report when it ends; those that it
-    starts find the folder in their environment, and write what they saw into it.
+    starts find the folder in their environment, and write their records into it.
     """
 
     current: ClassVar["Session | None"] = None
 
     def __init__(self, selection: Selection) -> None:
-        self.exchange = Exchange(selection)
-        self.trainings: list[losses.Training] = []
-        self.process, self.began, self.start = os.getpid(), time.time(), time.perf_counter()
-        # Noted now: Python takes it away before the process ends.
-        main = getattr(sys.modules.get("__main__"), "__file__", None)
-        self.script = str(Path(main).resolve()) if main else ""
+        self.functions = LearnerFunctions(selection)
+        self.curves: list[losses.LossCurve] = []
+        self.process, self.began = os.getpid(), time.time()
         self.first = REPORT not in os.environ
         self.refused = False  # the learner's code can't be used, which has been said
         self.failed = self.interrupted = False  # an exception, or Ctrl-C, ends the process
         self.status = 0  # what sys.exit was called with
-        self.watch = Watch(self.exchange.modules | losses.MODULES, self._imported)
+        self.hook = ImportHook(self.functions.modules | losses.MODULES, self._imported)
 
     @classmethod
     def begin(cls, text: str) -> None:
@@ -55,9 +52,9 @@ class Session:
         cls.current = session = cls(resolve(text))
         if session.first:
             os.environ[REPORT] = tempfile.mkdtemp(prefix="groundup-mine-")
-        session._listen_to_the_end()
+        session._note_the_end()
         atexit.register(session._end)
-        session.watch.start()
+        session.hook.start()
         before_judging.register(session.cancel)
 
     def cancel(self) -> None:
@@ -71,24 +68,24 @@ class Session:
         type(self).current = None
         os.environ.pop(SELECTION, None)
         atexit.unregister(self._end)
-        self.watch.stop()
+        self.hook.stop()
         if self.first:
             Path(os.environ.pop(REPORT)).rmdir()
 
     def _imported(self, module: ModuleType) -> None:
         try:
             if module.__name__ in losses.MODULES:
-                losses.listen(module, self.trainings)
-            self.exchange.imported(module)
+                losses.record_losses(module, self.curves)
+            self.functions.imported(module)
         except GroundUpError as error:
-            # Whoever imports the module may be any script: no traceback through its lines.
+            # Any script may import the module: no traceback through its lines.
             print(f"error: {error}", file=sys.stderr)
             self.refused = True
             raise SystemExit(error.exit_code) from None
 
-    def _listen_to_the_end(self) -> None:
-        """Note how the process ends: what runs at its end isn't told, and must not change it."""
-        leave, hook = sys.exit, sys.excepthook
+    def _note_the_end(self) -> None:
+        """Note how the process ends: an atexit function can't ask, and must not change it."""
+        leave, show = sys.exit, sys.excepthook
 
         def exit_(status: Any = None, /) -> NoReturn:
             self.status = status if isinstance(status, int) else int(status is not None)
@@ -99,14 +96,14 @@ class Session:
         ) -> None:
             self.failed = True
             self.interrupted = issubclass(kind, KeyboardInterrupt)
-            hook(kind, error, trace)
+            show(kind, error, trace)
 
         sys.exit, sys.excepthook = exit_, excepthook
 
     def _end(self) -> None:
         if os.getpid() != self.process:
             return  # a fork of this process, which inherited its calls too
-        self.watch.stop()
+        self.hook.stop()
         folder = Path(os.environ[REPORT])
         write_json(folder / f"{self.process}.json", self._record())
         code = self._report(folder) if self.first else 0
@@ -125,10 +122,10 @@ class Session:
         if self.refused:
             shutil.rmtree(folder)
             return 0
-        from groundup.course.mine.closing import close
+        from groundup.course.mine.report import report
 
         try:
-            close(folder, self.exchange.selection, self.began, not (self.failed or self.status))
+            report(folder, self.functions.selection, finished=not (self.failed or self.status))
         except GroundUpError as error:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
@@ -141,13 +138,9 @@ class Session:
 
     def _record(self) -> dict[str, Any]:
         return {
-            "script": self.script,
-            "tour": "groundup.apps.tour.run_tour" in sys.modules,
             "rank": os.environ.get("RANK", ""),
             "began": self.began,
-            "seconds": time.perf_counter() - self.start,
-            "computing": time.process_time(),
-            "functions": [asdict(tally) for tally in self.exchange.tallies],
-            "left_out": self.exchange.left_out,
-            "trainings": [vars(training) for training in self.trainings if training.steps],
+            "functions": [asdict(record) for record in self.functions.records],
+            "left_out": self.functions.left_out,
+            "curves": [vars(curve) for curve in self.curves if curve.steps],
         }

@@ -1,4 +1,4 @@
-"""Put other code into a function, so that whoever holds the function runs that code."""
+"""Put other code into a function, so that every reference to the function runs that code."""
 
 import inspect
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from groundup.course.catalogue import Target
 from groundup.lab.errors import UserError
 
 Function = Callable[..., Any]
+_FILES = "__mine_files__"
 
 
 def find(module: ModuleType, target: Target) -> FunctionType:
@@ -68,3 +69,30 @@ def replace(function: FunctionType, entry: Function, shown: Function) -> None:
     function.__defaults__ = None
     function.__kwdefaults__ = None
     setattr(function, "__wrapped__", shown)  # noqa: B010
+
+
+class _SharedModule(ModuleType):
+    """A module whose names are passed on to the files that share them."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        for names, shared in vars(self)[_FILES]:
+            if name in shared:
+                names[name] = value
+
+
+def share_names(names: dict[str, Any], module: ModuleType) -> None:
+    """Keep the names that a file has from a module equal to the module's own.
+
+    A chapter that breaks the library on purpose sets another function in a module. The module's
+    functions then use it, so the functions that replace them must use it too, in their own file.
+
+    Args:
+        names: the globals of the learner's file.
+        module: the one that its functions are swapped into.
+    """
+    held = vars(module)
+    shared = {name for name, value in names.items() if name in held and held[name] is value}
+    shared = {name for name in shared if not name.startswith("__")}
+    held.setdefault(_FILES, []).append((names, shared))
+    module.__class__ = _SharedModule

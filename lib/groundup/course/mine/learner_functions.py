@@ -7,29 +7,28 @@ from typing import TYPE_CHECKING
 
 from groundup.course.catalogue import Exercise, Target
 from groundup.course.mine import swap
-from groundup.course.mine.follow import follow
 from groundup.course.mine.selection import Selection
 from groundup.lab.errors import UserError
 
 if TYPE_CHECKING:
-    from groundup.course.mine.calls import Tally
+    from groundup.course.mine.calls import CallRecord
 
 _BACKWARD = "_backward"
 
 
-class Exchange:
-    """Swaps the functions of a selection.
+class LearnerFunctions:
+    """The functions of a selection, swapped as their modules are imported.
 
     Attributes:
         modules: those that hold a function to swap.
-        tallies: what the swapped functions have seen.
+        records: the calls of the swapped functions.
         left_out: the exercises that can't be used: the reason, by id.
     """
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self.modules = {target.module for each in selection.chosen for target in each.targets}
-        self.tallies: list[Tally] = []
+        self.records: list[CallRecord] = []
         self.left_out = dict(selection.left_out)
         self._imported: set[str] = set()
         self._begun: set[str] = set()
@@ -48,12 +47,12 @@ class Exchange:
     def _swap(self, exercise: Exercise) -> None:
         # The learner's file may import modules that hold functions to swap, so this may be called
         # again before it has been read: then the first call does the work, for all of them. And
-        # a pair that stands in two modules waits for both.
+        # a pair from two modules waits for both.
         waits = any(target.module not in self._imported for target in exercise.targets)
         if waits or exercise.id in self._begun:
             return
         self._begun.add(exercise.id)
-        # Only now: they import NumPy, and whoever runs has settings to make before that.
+        # Only now: they import NumPy, and a script may set threads before it does.
         from groundup.course.exercises.checks import CheckFailure
         from groundup.course.exercises.implementations import load
 
@@ -64,10 +63,10 @@ class Exchange:
                 raise UserError(failure.says) from None
             self.left_out[exercise.id] = failure.says
             return
-        self._watch(exercise, {t: functions[t.name] for t in exercise.targets})
+        self._replace(exercise, {t: functions[t.name] for t in exercise.targets})
 
-    def _watch(self, exercise: Exercise, mine: dict[Target, swap.Function]) -> None:
-        from groundup.course.mine.calls import Tally, Watched
+    def _replace(self, exercise: Exercise, mine: dict[Target, swap.Function]) -> None:
+        from groundup.course.mine.calls import CallRecord, ComparedFunction
 
         found = {target: swap.find(sys.modules[target.module], target) for target in mine}
         takes_cache = {
@@ -75,18 +74,18 @@ class Exchange:
             for target, function in found.items()
             if target.symbol.endswith(_BACKWARD) and "cache" in signature(function).parameters
         }
-        watched: dict[str, Watched] = {}
+        compared: dict[str, ComparedFunction] = {}
         # A forward pass before its backward pass, which looks for it.
         for target in sorted(mine, key=lambda each: each.symbol.endswith(_BACKWARD)):
-            function, tally = found[target], Tally(exercise.id, target.symbol)
+            function, record = found[target], CallRecord(exercise.id, target.symbol)
             forward = target.symbol.removesuffix(_BACKWARD)
-            watched[target.symbol] = Watched(
-                tally,
+            compared[target.symbol] = ComparedFunction(
+                record,
                 mine[target],
                 swap.copy_of(function),
                 keeps_cache=target.symbol in takes_cache,
-                forward=watched.get(forward) if forward in takes_cache else None,
+                forward=compared.get(forward) if forward in takes_cache else None,
             )
-            follow(mine[target].__globals__, sys.modules[target.module])
-            swap.replace(function, watched[target.symbol].entry(), shown=mine[target])
-            self.tallies.append(tally)
+            swap.share_names(mine[target].__globals__, sys.modules[target.module])
+            swap.replace(function, compared[target.symbol].entry(), shown=mine[target])
+            self.records.append(record)

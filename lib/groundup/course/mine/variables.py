@@ -4,7 +4,7 @@ SELECTION = "GROUNDUP_MINE"
 """Exercises and chapters with commas between (``5.1,11``), or :data:`ALL`, or :data:`NONE`."""
 
 REPORT = "GROUNDUP_MINE_REPORT"
-"""The folder into which each process writes what it saw; whoever made it prints the report."""
+"""The folder for each process's record of the run; the process that made it prints the report."""
 
 ALL = "all"
 """Every exercise that is written."""

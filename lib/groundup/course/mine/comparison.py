@@ -15,7 +15,7 @@ RESULT = "the result"
 
 
 @dataclass(frozen=True)
-class Finding:
+class TensorDifference:
     """How one tensor compares.
 
     Attributes:
@@ -35,14 +35,14 @@ class Comparison:
 
     Attributes:
         coarse: the coarsest floating-point type that went in; see :func:`coarsest`.
-        seen: objects that were gone into, by id.
+        visited: objects that were compared already, by id.
     """
 
     coarse: str
-    seen: set[int] = field(default_factory=set)
+    visited: set[int] = field(default_factory=set)
 
-    def run(self, got: Any, wanted: Any, what: str) -> Iterator[Finding]:
-        """Compare tensor by tensor, in the order in which they stand.
+    def run(self, got: Any, wanted: Any, what: str) -> Iterator[TensorDifference]:
+        """Compare tensor by tensor, in their order.
 
         Args:
             got: the learner's.
@@ -57,9 +57,9 @@ class Comparison:
         if not (alike or type(got) is type(wanted)) or _length(got) != _length(wanted):
             yield _unlike(got, wanted, what)
             return
-        if id(wanted) in self.seen:
+        if id(wanted) in self.visited:
             return
-        self.seen.add(id(wanted))
+        self.visited.add(id(wanted))
         mine = dict(_items(got))
         for key, item in _items(wanted):
             name = f"{what}.{key}" if hasattr(wanted, "__dict__") else f"{what}[{key!r}]"
@@ -68,9 +68,9 @@ class Comparison:
             if key in mine:
                 yield from self.run(mine[key], item, name)
             else:
-                yield Finding(name, np.inf, "is missing")
+                yield TensorDifference(name, np.inf, "is missing")
 
-    def _tensor(self, got: Any, wanted: Any, array: NDArray[Any], what: str) -> Finding:
+    def _tensor(self, got: Any, wanted: Any, array: NDArray[Any], what: str) -> TensorDifference:
         own = as_array(got)
         if own is None or own.shape != array.shape or _kind(got) != _kind(wanted):
             return _unlike(got, wanted, what)
@@ -80,8 +80,8 @@ class Comparison:
         rounding = self.coarse if array.dtype.kind == "f" else ""
         index = difference(own, array, rounding, floor=0.0)
         if index is None:
-            return Finding(what, error)
-        return Finding(
+            return TensorDifference(what, error)
+        return TensorDifference(
             what, error, side_by_side(own, array, index, names=("yours", "the library's"))
         )
 
@@ -131,14 +131,16 @@ def _is_scalar_array(value: Any) -> bool:
 
 def _name(value: Any) -> str:
     names = {"ndarray": "a NumPy array", "NoneType": "None"}
-    # A copy of a parameter is a tensor, no parameter.
+    # A copy of a parameter is a plain tensor.
     names |= dict.fromkeys(("Tensor", "Parameter"), "a torch tensor")
     kind = type(value).__name__
     return names.get(kind, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}")
 
 
-def _unlike(got: Any, wanted: Any, what: str) -> Finding:
-    return Finding(what, np.inf, f"yours is {_describe(got)}, the library's {_describe(wanted)}")
+def _unlike(got: Any, wanted: Any, what: str) -> TensorDifference:
+    return TensorDifference(
+        what, np.inf, f"yours is {_describe(got)}, the library's {_describe(wanted)}"
+    )
 
 
 def _describe(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Be called when a module has been imported, before whoever imported it goes on."""
+"""Run an action when a module has been imported, before the importing code continues."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +10,8 @@ from types import ModuleType
 Action = Callable[[ModuleType], None]
 
 
-class Watch(MetaPathFinder):
-    """Stands first among the finders and looks after the modules that it is told of.
+class ImportHook(MetaPathFinder):
+    """The first of the finders; it runs an action after each of the modules that it is told of.
 
     It finds nothing itself: it asks the other finders, and adds its action to the end of the
     module's execution.
@@ -22,13 +22,13 @@ class Watch(MetaPathFinder):
         self.action = action
 
     def start(self) -> None:
-        """Watch from now on. What has been imported already is acted on at once."""
+        """Begin. For what has been imported already, the action runs at once."""
         sys.meta_path.insert(0, self)
         for name in sorted(self.modules & sys.modules.keys()):
             self.action(sys.modules[name])
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """End it."""
         sys.meta_path.remove(self)
 
     def find_spec(

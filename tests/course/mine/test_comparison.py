@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundup.course.mine.compare import RESULT, Comparison, Finding, coarsest
+from groundup.course.mine.comparison import RESULT, Comparison, TensorDifference, coarsest
 from groundup.course.mine.copies import NotWide, duplicate, random_state
 
 
-def compare(got: Any, wanted: Any, coarse: str = "float64") -> list[Finding]:
+def compare(got: Any, wanted: Any, coarse: str = "float64") -> list[TensorDifference]:
     return list(Comparison(coarse).run(got, wanted, RESULT))
 
 
@@ -47,7 +47,7 @@ def test_tensors_are_named_and_shown() -> None:
     ],
 )
 def test_what_differs(got: Any, wanted: Any, words: str) -> None:
-    (text,) = [finding.text for finding in compare(got, wanted) if finding.text]
+    (text,) = [each.text for each in compare(got, wanted) if each.text]
     assert words in text
 
 
@@ -59,7 +59,7 @@ def test_what_does_not_differ() -> None:
         (None, None),
         (State(1, {"m": np.ones(2)}), State(1, {"m": np.ones(2)})),
     ):
-        assert not [finding for finding in compare(got, wanted) if finding.text]
+        assert not [each for each in compare(got, wanted) if each.text]
 
 
 def test_the_limit_follows_the_type_and_the_largest_entry() -> None:

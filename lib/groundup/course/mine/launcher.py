@@ -5,20 +5,19 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from groundup.course.mine.closing import close
-from groundup.course.mine.names import REPORT, SELECTION
-from groundup.course.mine.reference import Reference
+from groundup.course.mine.reference import ReferenceRun
+from groundup.course.mine.report import report
 from groundup.course.mine.selection import resolve
 from groundup.course.mine.session import Session
+from groundup.course.mine.variables import REPORT, SELECTION
 from groundup.lab.errors import UserError
 
 
-def run(command: Sequence[str], selection: str, again: Reference | None = None) -> int:
-    """Run a command in a process of its own, with functions of the learner's in it.
+def run(command: Sequence[str], selection: str, again: ReferenceRun | None = None) -> int:
+    """Run a command in a process of its own, with functions of the learner in it.
 
     Args:
         command: what to run, in this terminal.
@@ -38,18 +37,17 @@ def run(command: Sequence[str], selection: str, again: Reference | None = None) 
     chosen = resolve(selection)
     folder = Path(tempfile.mkdtemp(prefix="groundup-mine-"))
     environment = os.environ | {SELECTION: selection, REPORT: str(folder)}
-    began = time.time()
     child = subprocess.Popen(command, env=environment)
     try:
         code = _code(child.wait())
     except KeyboardInterrupt:
         _end(child)
-        close(folder, chosen, began, finished=False)
+        report(folder, chosen, finished=False)
         raise
     if code == UserError.exit_code:
         shutil.rmtree(folder)  # the command has said what was wrong, and did nothing
     else:
-        close(folder, chosen, began, finished=code == 0, again=again)
+        report(folder, chosen, finished=code == 0, again=again)
     return code
 
 
@@ -60,7 +58,7 @@ def _code(status: int) -> int:
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Wait for a run that a Ctrl-C has reached too; one that it has not reached is told."""
+    """Wait for a run that a Ctrl-C has reached too; one that it has not reached is interrupted."""
     for patience, number in ((5, signal.SIGINT), (20, signal.SIGKILL)):
         try:
             child.wait(timeout=patience)

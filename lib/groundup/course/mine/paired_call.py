@@ -10,20 +10,19 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from groundup.course.mine.compare import RESULT, Comparison, Finding, coarsest
-from groundup.course.mine.copies import NotWide, clock, duplicate, random_state
+from groundup.course.mine.comparison import RESULT, Comparison, TensorDifference, coarsest
+from groundup.course.mine.copies import NotWide, duplicate, random_state
 from groundup.course.mine.swap import Function
 
 Given = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-@dataclass
-class Outcome:
-    """What a call gave, or raised, and how long it took."""
+@dataclass(frozen=True)
+class Returned:
+    """What a call returned, or raised."""
 
     value: Any = None
     error: Exception | None = None
-    seconds: float = 0.0
 
     def says(self) -> str:
         """Which of the two, in words."""
@@ -31,25 +30,23 @@ class Outcome:
             return "returns a result"
         return f"raises {type(self.error).__name__}: {self.error}"
 
+    def result(self) -> Any:
+        """The value.
 
-def run(function: Function, given: Given) -> Outcome:
-    """Call a function, and time it without the trials that are made inside the call."""
-    args, kwargs = given
-    start, before = clock(), Trial.seconds
-    value, raised = None, None
-    try:
-        value = function(*args, **kwargs)
-    except Exception as error:
-        raised = error
-    return Outcome(value, raised, clock() - start - (Trial.seconds - before))
+        Raises:
+            Exception: what the call raised.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.value
 
 
-@dataclass
+@dataclass(frozen=True)
 class Caches:
-    """Of a forward pass that was a trial, for the backward pass that is to come.
+    """Of a forward pass that was compared, for the backward pass that follows.
 
     Attributes:
-        mine: the learner's cache, by which the call is known again.
+        mine: the learner's cache, by which the call is recognised.
         library: the library's for the same arguments.
         wide: gives both once more, in float64; None where there is no such thing.
     """
@@ -59,11 +56,11 @@ class Caches:
     wide: Callable[[], tuple[Any, Any] | None]
 
 
-class Trial:
+class PairedCall:
     """A call of the learner's function that the library's function makes too.
 
-    The library's function gets copies of the arguments, and the random generators where they
-    stood. Its effects stay in the copies: the run goes on as if it had not been called.
+    The library's function gets copies of the arguments, and the same state of the random
+    generators. Its effects stay in the copies: the run goes on as if it had not been called.
 
     Args:
         mine: the learner's function.
@@ -78,8 +75,6 @@ class Trial:
 
     # Whose functions run in a call that isn't the run's own; empty in the run itself.
     whose: ClassVar[Literal["", "mine", "library"]] = ""
-    # What all trials have taken, the learner's own calls left out.
-    seconds: ClassVar[float] = 0.0
 
     def __init__(
         self,
@@ -96,51 +91,45 @@ class Trial:
             self.wide: Given | None = self._copy(given, caches and caches.mine, wide=True)
         except NotWide:
             self.wide = None
-        self.received = self.expected = Outcome()
 
-    def run(self, mine_first: bool) -> None:
-        """Make the call twice. Who goes first is slower: the caller has them take turns."""
-        self.start = random_state()
-        if mine_first:
-            self.received = run(self.mine, self.given)
-            after = random_state()
-            self.start()
-            self.expected = self._apart("library", self.library, self.copied)
-            after()
-        else:
-            self.expected = self._apart("library", self.library, self.copied)
-            self.start()
-            self.received = run(self.mine, self.given)
-
+    def run(self) -> None:
+        """Make the call twice; ``received`` and ``expected`` hold what came out."""
+        self.restore = random_state()
+        self.received = _call(self.mine, self.given)
+        after = random_state()
+        self.restore()
+        self.expected = self._apart("library", self.library, self.copied)
+        after()
         self.coarse = coarsest((self.copied, self.expected.value))
 
-    def findings(self) -> list[Finding]:
+    def differences(self) -> list[TensorDifference]:
         """How the two results compare, tensor by tensor."""
         mine, library = self.received, self.expected
         if mine.error or library.error:
             if type(mine.error) is type(library.error):
                 return []
-            return [Finding(RESULT, inf, f"yours {mine.says()}, the library {library.says()}")]
+            text = f"yours {mine.says()}, the library {library.says()}"
+            return [TensorDifference(RESULT, inf, text)]
         found = self._compare(mine.value, library.value)
-        # Two right ways to compute one number may be far apart in float32, where large numbers
+        # Two correct ways to compute one number may be far apart in float32, where large numbers
         # cancel. In float64 they are not; two ways to compute different numbers are as far.
         if any(each.text for each in found) and self._equal_in_float64():
             return [replace(each, text="") for each in found]
         return found
 
-    def changed(self, signature: Signature) -> Finding | None:
+    def changed(self, signature: Signature) -> TensorDifference | None:
         """An argument that is not as the library's function leaves it."""
         mine, library = (signature.bind(*a, **k).arguments for a, k in (self.given, self.copied))
         comparison = Comparison(self.coarse)
         for name, wanted in library.items():
             if self.caches is None or mine[name] is not self.caches.mine:
-                for finding in comparison.run(mine[name], wanted, name):
-                    if finding.text:
-                        return finding
+                for each in comparison.run(mine[name], wanted, name):
+                    if each.text:
+                        return each
         return None
 
     def its_caches(self) -> Caches | None:
-        """The caches of this forward pass; None where the learner's is nothing to know again."""
+        """The caches of this forward pass; None where the learner's can't be recognised later."""
         mine, library = _last(self.received.value), _last(self.expected.value)
         if mine is None or mine == () or isinstance(mine, bool | int | float | str):
             return None
@@ -157,7 +146,7 @@ class Trial:
         copied: Given = duplicate(given, wide, known)
         return copied
 
-    def _compare(self, mine: Any, library: Any) -> list[Finding]:
+    def _compare(self, mine: Any, library: Any) -> list[TensorDifference]:
         if self.keeps_cache:
             mine, library = _without_last(mine), _without_last(library)
         return list(Comparison(self.coarse).run(mine, library, RESULT))
@@ -171,26 +160,32 @@ class Trial:
         caches = self.caches.wide() if self.caches else (None, None)
         if self.wide is None or caches is None:
             return None
-        now = random_state()
-        results = []
-        names: tuple[Literal["mine", "library"], ...] = ("mine", "library")
-        for whose, function, cache in zip(names, (self.mine, self.library), caches, strict=True):
-            self.start()
-            with redirect_stdout(io.StringIO()):  # what the learner prints was printed already
-                results.append(self._apart(whose, function, self._copy(self.wide, cache)))
-        now()
-        mine, library = results
+        after = random_state()
+        self.restore()
+        with redirect_stdout(io.StringIO()):  # what the learner prints was printed already
+            mine = self._apart("mine", self.mine, self._copy(self.wide, caches[0]))
+        self.restore()
+        library = self._apart("library", self.library, self._copy(self.wide, caches[1]))
+        after()
         return None if mine.error or library.error else (mine.value, library.value)
 
     def _apart(
         self, whose: Literal["mine", "library"], function: Function, given: Given
-    ) -> Outcome:
-        Trial.whose = whose
+    ) -> Returned:
+        PairedCall.whose = whose
         try:
             with np.errstate(all="ignore"):
-                return run(function, given)
+                return _call(function, given)
         finally:
-            Trial.whose = ""
+            PairedCall.whose = ""
+
+
+def _call(function: Function, given: Given) -> Returned:
+    args, kwargs = given
+    try:
+        return Returned(function(*args, **kwargs))
+    except Exception as error:
+        return Returned(error=error)
 
 
 def _last(value: Any) -> Any:
