@@ -7,7 +7,7 @@ import pytest
 
 from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
-from groundup.course.learn.standing import one
+from groundup.course.learn.state import one
 from groundup.course.mine.selection import choose
 from groundup.course.naming import chapter_number, find, select
 from groundup.lab.errors import UserError

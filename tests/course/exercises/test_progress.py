@@ -12,7 +12,7 @@ from groundup.course.authoring.stubs import build
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
 from groundup.course.exercises.checks import Check, Layer
-from groundup.course.exercises.progress import Record
+from groundup.course.exercises.progress import ExerciseProgress
 from groundup.course.exercises.results import Result
 from groundup.course.exercises.run import Outcome, Verdict
 
@@ -91,10 +91,10 @@ def test_untouched_stub_leaves_no_trace(exercise: Exercise) -> None:
 
 def test_help_counts_until_it_is_solved() -> None:
     early, late = "2030-01-01T00:00:00+00:00", "2030-01-02T00:00:00+00:00"
-    assert Record(solution_seen=early).helped
-    assert Record(solution_seen=early, solved=late).helped
-    assert not Record(solution_seen=late, solved=early).helped
-    assert not Record(solved=early).helped
+    assert ExerciseProgress(solution_seen=early).helped
+    assert ExerciseProgress(solution_seen=early, solved=late).helped
+    assert not ExerciseProgress(solution_seen=late, solved=early).helped
+    assert not ExerciseProgress(solved=early).helped
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_reading_sets_damage_aside_too(exercise: Exercise) -> None:
 
 def test_exercises_of_another_version_of_the_course_are_kept(exercise: Exercise) -> None:
     with progress.changing(exercise.root) as records:
-        records["9.9"] = Record(points=5)
+        records["9.9"] = ExerciseProgress(points=5)
     write(exercise, "first")
     progress.record([result(exercise, P)])
     assert progress.read(exercise.root)["9.9"].points == 5
@@ -148,7 +148,7 @@ def test_exercises_of_another_version_of_the_course_are_kept(exercise: Exercise)
 def test_an_error_while_changing_writes_nothing(exercise: Exercise) -> None:
     def fail() -> None:
         with progress.changing(exercise.root) as records:
-            records["1.1"] = Record(points=5)
+            records["1.1"] = ExerciseProgress(points=5)
             raise ValueError("in between")
 
     with pytest.raises(ValueError, match="in between"):
@@ -172,7 +172,7 @@ from pathlib import Path
 from groundup.course.exercises import progress
 for _ in range(50):
     with progress.changing(Path(sys.argv[1])) as records:
-        records.setdefault("1.1", progress.Record()).attempts += 1
+        records.setdefault("1.1", progress.ExerciseProgress()).attempts += 1
 """
 
 

@@ -14,7 +14,7 @@ from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
 from groundup.course.learn import guide, hints
 from groundup.course.learn.check import check
-from groundup.course.learn.standing import next_up, reading, standings
+from groundup.course.learn.state import exercise_states, next_exercise, reading
 from groundup.lab.errors import UserError
 
 Course = dict[str, Exercise]
@@ -48,7 +48,7 @@ def spoil(exercise: Exercise) -> None:
 
 
 def following(course: Course) -> str:
-    found = next_up(standings(course["5.1"].root))
+    found = next_exercise(exercise_states(course["5.1"].root))
     return found.exercise.id if found else ""
 
 

@@ -29,7 +29,7 @@ VERSION = 1
 
 
 @dataclass
-class Record:
+class ExerciseProgress:
     """How far one exercise has come. Points and what belongs to them are of the best version.
 
     Attributes:
@@ -74,7 +74,7 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def read(root: Path, say: Say = warn) -> dict[str, Record]:
+def read(root: Path, say: Say = warn) -> dict[str, ExerciseProgress]:
     """The records, by the exercise's id.
 
     Args:
@@ -92,7 +92,7 @@ def read(root: Path, say: Say = warn) -> dict[str, Record]:
 
 
 @contextmanager
-def changing(root: Path, say: Say = warn) -> Iterator[dict[str, Record]]:
+def changing(root: Path, say: Say = warn) -> Iterator[dict[str, ExerciseProgress]]:
     """Give the records to change; they are written at the end, unless an error is raised.
 
     Other commands that change them wait so long. A place that can't be written to is said, and no
@@ -118,9 +118,9 @@ def changing(root: Path, say: Say = warn) -> Iterator[dict[str, Record]]:
                 say(f"progress is not kept: {path(root)}: {error.strerror}")
 
 
-def entry(records: dict[str, Record], exercise: Exercise) -> Record:
+def entry(records: dict[str, ExerciseProgress], exercise: Exercise) -> ExerciseProgress:
     """The record of an exercise, made if there is none."""
-    return records.setdefault(exercise.id, Record(of=exercise.points))
+    return records.setdefault(exercise.id, ExerciseProgress(of=exercise.points))
 
 
 def record(results: Iterable[Result], say: Say = warn) -> None:
@@ -161,7 +161,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _update(kept: Record, result: Result) -> None:
+def _update(kept: ExerciseProgress, result: Result) -> None:
     version = file_hash(result.exercise)
     kept.attempts += version != kept.checked
     kept.checked = version
@@ -172,11 +172,11 @@ def _update(kept: Record, result: Result) -> None:
         kept.solved = now()
 
 
-def _data(records: dict[str, Record]) -> dict[str, object]:
+def _data(records: dict[str, ExerciseProgress]) -> dict[str, object]:
     return {"version": VERSION, "exercises": {name: asdict(each) for name, each in records.items()}}
 
 
-def _load(root: Path, say: Say) -> dict[str, Record]:
+def _load(root: Path, say: Say) -> dict[str, ExerciseProgress]:
     """Read the file under the lock."""
     file = path(root)
     try:
@@ -198,14 +198,14 @@ def _load(root: Path, say: Say) -> dict[str, Record]:
         return {}
 
 
-def _parse(content: bytes) -> dict[str, Record]:
+def _parse(content: bytes) -> dict[str, ExerciseProgress]:
     data = json.loads(content)
     if data["version"] != VERSION:
         raise ValueError(f"version {data['version']}")
-    records = {str(name): Record(**entry) for name, entry in data["exercises"].items()}
-    blank = Record()
+    records = {str(name): ExerciseProgress(**entry) for name, entry in data["exercises"].items()}
+    blank = ExerciseProgress()
     for entry in records.values():
-        for each in fields(Record):
+        for each in fields(ExerciseProgress):
             value, default = getattr(entry, each.name), getattr(blank, each.name)
             if not isinstance(value, (str, type(None)) if default is None else type(default)):
                 raise TypeError(f"{each.name}: {value!r}")

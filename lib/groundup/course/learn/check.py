@@ -6,11 +6,17 @@ from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
 from groundup.course.exercises.judge import judge
-from groundup.course.exercises.progress import Record
+from groundup.course.exercises.progress import ExerciseProgress
 from groundup.course.exercises.results import Result, section
 from groundup.course.learn import hints
-from groundup.course.learn.page import busy, report, say, say_with
-from groundup.course.learn.standing import chapter_file, chapter_of, missing, next_up, standings
+from groundup.course.learn.output import busy, print_command, print_line, print_section
+from groundup.course.learn.state import (
+    chapter_file,
+    chapter_of,
+    exercise_states,
+    missing_file,
+    next_exercise,
+)
 from groundup.course.naming import select
 
 
@@ -31,14 +37,14 @@ def check(selection: str | None = None) -> int:
     chosen = exercises if selection is None else select(exercises, selection)
     blank = [each for each in chosen if selection is None and not progress.is_begun(each)]
     begun = [each for each in chosen if each not in blank]
-    for each in filter(missing, blank):
-        say(missing(each), "bold red")
+    for each in filter(missing_file, blank):
+        print_line(missing_file(each), "bold red")
     if not begun:
-        say("Nothing is written yet. groundup start says where to begin.")
+        print_line("Nothing is written yet. groundup start says where to begin.")
         return 1
     results = [verdict(exercise) for exercise in begun]
     if blank:
-        say(f"Not written yet: {', '.join(each.id for each in blank)}.")
+        print_line(f"Not written yet: {', '.join(each.id for each in blank)}.")
     _sum([*begun, *blank], results)
     what_next(results)
     return 0 if not blank and all(result.solved for result in results) else 1
@@ -50,20 +56,24 @@ def verdict(exercise: Exercise) -> Result:
         result = judge(exercise)
     progress.record([result])
     text = section(result)
-    report(text.rstrip("\n") if result.unwritten else text)
-    kept = min(progress.read(exercise.root).get(exercise.id, Record()).points, exercise.points)
+    print_section(text.rstrip("\n") if result.unwritten else text)
+    kept = min(
+        progress.read(exercise.root).get(exercise.id, ExerciseProgress()).points, exercise.points
+    )
     if kept > result.points:
-        say(f"An earlier version reached {kept} of {exercise.points} points: they stay yours.")
-        say()
+        print_line(
+            f"An earlier version reached {kept} of {exercise.points} points: they stay yours."
+        )
+        print_line()
     return result
 
 
 def _sum(exercises: Sequence[Exercise], results: Sequence[Result]) -> None:
     """Say the points: those that are kept, which another version may have reached."""
-    now = {each.exercise.id: each.points for each in standings(exercises[0].root)}
+    now = {each.exercise.id: each.points for each in exercise_states(exercises[0].root)}
     found = {result.exercise.id: result.points for result in results}
     reached = sum(max(now[each.id], found.get(each.id, 0)) for each in exercises)
-    say(f"Points: {reached} of {sum(each.points for each in exercises)}", "bold")
+    print_line(f"Points: {reached} of {sum(each.points for each in exercises)}", "bold")
 
 
 def what_next(results: Sequence[Result], watching: bool = False) -> None:
@@ -73,24 +83,24 @@ def what_next(results: Sequence[Result], watching: bool = False) -> None:
         results: of at least one exercise.
         watching: whether the caller goes on to the next exercise itself.
     """
-    now = standings(results[0].exercise.root)
+    now = exercise_states(results[0].exercise.root)
     if len(results) == 1 and not results[0].solved:
         hints.offer(results[0].exercise)
         return
     if len(results) == 1:
         _see(results[0].exercise)
-    following = next_up(now)
+    following = next_exercise(now)
     if following is None:
-        say("Every exercise of the course is solved.", "bold green")
+        print_line("Every exercise of the course is solved.", "bold green")
     elif not watching and all(result.solved for result in results):
         exercise = following.exercise
-        say_with(f"groundup watch {exercise.id}", f"next: {exercise.title}", 31)
+        print_command(f"groundup watch {exercise.id}", f"next: {exercise.title}", 31)
 
 
 def _see(exercise: Exercise) -> None:
     """Offer to run what was solved, and to compare it."""
     number = chapter_of(exercise)
-    say(f"{exercise.id} is solved.", "bold green")
+    print_line(f"{exercise.id} is solved.", "bold green")
     if chapter_file(exercise.root, number):
-        say_with(f"groundup chapter {number} --mine {exercise.id}", "see it run", 31)
-    say_with(f"groundup solution {exercise.id}", "compare", 31)
+        print_command(f"groundup chapter {number} --mine {exercise.id}", "see it run", 31)
+    print_command(f"groundup solution {exercise.id}", "compare", 31)

@@ -15,7 +15,7 @@ from groundup.course.exercises.implementations import lacks
 from groundup.course.exercises.judge import judge, warm
 from groundup.course.exercises.results import Result
 from groundup.course.exercises.run import load_checks
-from groundup.course.learn.page import busy
+from groundup.course.learn.output import busy
 from groundup.course.naming import select
 from groundup.lab.console import console
 from groundup.lab.errors import UserError

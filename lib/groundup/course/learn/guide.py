@@ -11,15 +11,15 @@ from groundup.course.catalogue import HINTS
 from groundup.course.chapters.pages import PARTS
 from groundup.course.exercises.implementations import lacks
 from groundup.course.learn.editor import Editor
-from groundup.course.learn.page import say, say_with
-from groundup.course.learn.standing import (
-    Standing,
+from groundup.course.learn.output import print_command, print_line
+from groundup.course.learn.state import (
+    ExerciseState,
     chapter_of,
     chapter_title,
-    missing,
-    next_up,
+    exercise_states,
+    missing_file,
+    next_exercise,
     reading,
-    standings,
 )
 from groundup.lab.console import console
 
@@ -36,51 +36,55 @@ def start(edit: bool = False) -> int:
         UserError: outside a clone, or there is no editor.
     """
     editor = Editor.of_learner() if edit else None
-    now = standings(clone.root())
-    following = next_up(now)
+    now = exercise_states(clone.root())
+    following = next_exercise(now)
     if not any(each.begun or each.record.attempts for each in now):
-        say("Ground Up is a course that is also a library: a transformer in NumPy, then NeoBERT")
-        say("in PyTorch, then sentence embeddings. You write its functions, one after another, and")
-        say("checks tell you what is still wrong.")
+        print_line(
+            "Ground Up is a course that is also a library: a transformer in NumPy, then NeoBERT"
+        )
+        print_line(
+            "in PyTorch, then sentence embeddings. You write its functions, one after another, and"
+        )
+        print_line("checks tell you what is still wrong.")
     else:
-        say(_sum(now), "bold")
+        print_line(_sum(now), "bold")
     if following is None:
-        say("Every exercise is solved. groundup tour runs the whole ladder.")
+        print_line("Every exercise is solved. groundup tour runs the whole ladder.")
         return 0
     exercise = following.exercise
-    say()
+    print_line()
     introduce(following)
-    say()
-    say_with(f"groundup watch {exercise.id}", "checks it each time you save")
+    print_line()
+    print_command(f"groundup watch {exercise.id}", "checks it each time you save")
     left = HINTS - following.record.hints
     if left:
-        say_with(f"groundup hint {exercise.id}", f"a hint, one more each time ({left} left)")
+        print_command(f"groundup hint {exercise.id}", f"a hint, one more each time ({left} left)")
     else:
-        say_with(f"groundup solution {exercise.id}", "the answer; all hints are given")
-    say_with("groundup progress", "the map of the course")
-    say()
+        print_command(f"groundup solution {exercise.id}", "the answer; all hints are given")
+    print_command("groundup progress", "the map of the course")
+    print_line()
     if lacking := lacks(exercise.checks):
-        say(lacking, "bold red")
+        print_line(lacking, "bold red")
     else:
-        say("All packages that it needs are installed.")
+        print_line("All packages that it needs are installed.")
     if which("groundup") is None:
-        say("If your shell does not know groundup: source .venv/bin/activate", "dim")
+        print_line("If your shell does not know groundup: source .venv/bin/activate", "dim")
     if editor is not None and exercise.file.is_file():
         editor.open(exercise.file)
     return 0
 
 
-def introduce(each: Standing) -> None:
+def introduce(each: ExerciseState) -> None:
     """Say what an exercise is, what to read for it, and which file to open."""
     exercise = each.exercise
     names = " and ".join(target.name for target in exercise.targets)
     head = f"{exercise.id} {exercise.title}, {exercise.points} points"
-    say(f"{'Go on with' if each.begun else 'Now'}: {head}", "bold")
-    say(f"  read  {reading(exercise)}")
+    print_line(f"{'Go on with' if each.begun else 'Now'}: {head}", "bold")
+    print_line(f"  read  {reading(exercise)}")
     where = exercise.file.relative_to(exercise.root)
-    say(f"  open  {where}, and write the body of {names}")
-    if advice := missing(exercise):
-        say(advice, "bold red")
+    print_line(f"  open  {where}, and write the body of {names}")
+    if advice := missing_file(exercise):
+        print_line(advice, "bold red")
 
 
 def show_progress() -> int:
@@ -91,8 +95,8 @@ def show_progress() -> int:
     Raises:
         UserError: outside a clone.
     """
-    now = standings(clone.root())
-    following = next_up(now)
+    now = exercise_states(clone.root())
+    following = next_exercise(now)
     parts = [(part.heading, part.first, part.last) for part in PARTS]
     for heading, first, last in [*parts, ("More chapters", PARTS[-1].last + 1, 99)]:
         inside = [each for each in now if first <= chapter_of(each.exercise) <= last]
@@ -106,15 +110,15 @@ def show_progress() -> int:
             if any(each.begun or each.record.attempts or each is following for each in chapter):
                 for each in chapter:
                     _exercise(each, each is following)
-        say()
-    say(_sum(now), "bold")
+        print_line()
+    print_line(_sum(now), "bold")
     if following:
         exercise = following.exercise
-        say_with(f"groundup watch {exercise.id}", f"next: {exercise.title}")
+        print_command(f"groundup watch {exercise.id}", f"next: {exercise.title}")
     return 0
 
 
-def _row(number: str, title: str, inside: Sequence[Standing], style: str = "") -> None:
+def _row(number: str, title: str, inside: Sequence[ExerciseState], style: str = "") -> None:
     reached = sum(each.points for each in inside)
     total = sum(each.exercise.points for each in inside)
     name = f"{number}  {title}" if number else title
@@ -127,7 +131,7 @@ def _row(number: str, title: str, inside: Sequence[Standing], style: str = "") -
     console.print(line, soft_wrap=True)
 
 
-def _exercise(each: Standing, is_next: bool) -> None:
+def _exercise(each: ExerciseState, is_next: bool) -> None:
     exercise, record = each.exercise, each.record
     state = "solved" if each.solved else "begun" if each.begun else ""
     mark = ">" if is_next else " "
@@ -140,7 +144,7 @@ def _exercise(each: Standing, is_next: bool) -> None:
         notes.append("1 hint" if record.hints == 1 else f"{record.hints} hints")
     if record.helped:
         notes.append("solution seen")
-    if missing(exercise):
+    if missing_file(exercise):
         notes.append("file missing")
     elif each.changed:
         notes.append("changed since")
@@ -149,7 +153,7 @@ def _exercise(each: Standing, is_next: bool) -> None:
     console.print(line, soft_wrap=True)
 
 
-def _sum(now: Sequence[Standing]) -> str:
+def _sum(now: Sequence[ExerciseState]) -> str:
     reached = sum(each.points for each in now)
     total = sum(each.exercise.points for each in now)
     solved = sum(each.solved for each in now)

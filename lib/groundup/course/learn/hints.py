@@ -12,10 +12,10 @@ from groundup.course import clone
 from groundup.course.authoring.stubs import back_up, stub_text
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
-from groundup.course.exercises.progress import Record
+from groundup.course.exercises.progress import ExerciseProgress
 from groundup.course.learn import formula
-from groundup.course.learn.page import say, say_with
-from groundup.course.learn.standing import next_up, one, standings
+from groundup.course.learn.output import print_command, print_line
+from groundup.course.learn.state import exercise_states, next_exercise, one
 from groundup.lab.console import console
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
@@ -37,32 +37,32 @@ def hint(selection: str) -> int:
         record = progress.entry(records, exercise)
         before = record.hints
         record.hints = min(before + 1, len(exercise.hints))
-    say(f"{exercise.id} {exercise.title}", "bold")
+    print_line(f"{exercise.id} {exercise.title}", "bold")
     for number, text in enumerate(exercise.hints[: record.hints], 1):
         old = number < record.hints
-        say()
-        say(f"Hint {number} of {len(exercise.hints)}", "dim" if old else "bold")
-        say(text, "dim" if old else "")
-    say()
+        print_line()
+        print_line(f"Hint {number} of {len(exercise.hints)}", "dim" if old else "bold")
+        print_line(text, "dim" if old else "")
+    print_line()
     if record.hints < len(exercise.hints):
-        say_with(f"groundup check {exercise.id}", "once you have tried it")
-        say_with(f"groundup hint {exercise.id}", "one more")
+        print_command(f"groundup check {exercise.id}", "once you have tried it")
+        print_command(f"groundup hint {exercise.id}", "one more")
     else:
         last = "That was the last hint." if record.hints > before else "There are no more hints."
-        say(last)
-        say_with(f"groundup solution {exercise.id}", "the answer, with its explanation")
+        print_line(last)
+        print_command(f"groundup solution {exercise.id}", "the answer, with its explanation")
     return 0
 
 
 def offer(exercise: Exercise) -> None:
     """Name the command that helps with an exercise that is not solved."""
-    given = progress.read(exercise.root).get(exercise.id, Record()).hints
+    given = progress.read(exercise.root).get(exercise.id, ExerciseProgress()).hints
     left = len(exercise.hints) - given
     if left > 0:
         about = f"if you are stuck: hint {given + 1} of {len(exercise.hints)}"
-        say_with(f"groundup hint {exercise.id}", about)
+        print_command(f"groundup hint {exercise.id}", about)
     else:
-        say_with(f"groundup solution {exercise.id}", "shows the answer; all hints are given")
+        print_command(f"groundup solution {exercise.id}", "shows the answer; all hints are given")
 
 
 def solution(selection: str, yes: bool = False) -> int:
@@ -80,18 +80,20 @@ def solution(selection: str, yes: bool = False) -> int:
     if not exercise.solution.is_file():
         where = exercise.solution.relative_to(root)
         raise UserError(f"there is no {where}: run groundup course build to get it")
-    record = progress.read(root).get(exercise.id, Record())
+    record = progress.read(root).get(exercise.id, ExerciseProgress())
     if record.solved is None and not yes and not _agreed(exercise, record):
-        say_with(f"groundup hint {exercise.id}", "gives a hint instead")
+        print_command(f"groundup hint {exercise.id}", "gives a hint instead")
         return 0
     with progress.changing(root) as records:
         entry = progress.entry(records, exercise)
         entry.solution_seen = entry.solution_seen or progress.now()
     _show(exercise)
     if record.solved is None:
-        say_with(f"groundup check {exercise.id}", "when you have written it yourself")
-    elif following := next_up(standings(root)):
-        say_with(f"groundup watch {following.exercise.id}", f"next: {following.exercise.title}")
+        print_command(f"groundup check {exercise.id}", "when you have written it yourself")
+    elif following := next_exercise(exercise_states(root)):
+        print_command(
+            f"groundup watch {following.exercise.id}", f"next: {following.exercise.title}"
+        )
     return 0
 
 
@@ -112,12 +114,12 @@ def reset(*selections: str, everything: bool = False) -> int:
     if everything:
         chosen = [each for each in catalogue(root) if not _is_fresh(each)]
         if not chosen:
-            say("Every exercise is as it was given: there is nothing to reset.")
+            print_line("Every exercise is as it was given: there is nothing to reset.")
     else:
         chosen = list({each.id: each for each in (one(root, s) for s in selections)}.values())
     changed = [_put_back(exercise) for exercise in chosen]
     if any(changed):
-        say("Your points stay.")
+        print_line("Your points stay.")
     return 0
 
 
@@ -131,17 +133,17 @@ def _put_back(exercise: Exercise) -> bool:
     file = exercise.file
     where = file.relative_to(exercise.root)
     if _is_fresh(exercise):
-        say(f"{where} is as it was given: there is nothing to reset.")
+        print_line(f"{where} is as it was given: there is nothing to reset.")
         return False
     if progress.is_begun(exercise):
-        say(f"Kept: {where.parent / back_up(file).name}")
+        print_line(f"Kept: {where.parent / back_up(file).name}")
     with atomic_file(file) as temporary:
         temporary.write_text(stub_text(exercise), encoding="utf-8")
-    say(f"Fresh: {where}")
+    print_line(f"Fresh: {where}")
     return True
 
 
-def _agreed(exercise: Exercise, record: Record) -> bool:
+def _agreed(exercise: Exercise, record: ExerciseProgress) -> bool:
     given = f"{record.hints} of {len(exercise.hints)} hints given"
     if not (sys.stdin.isatty() and console.is_terminal):
         raise UserError(
@@ -152,7 +154,7 @@ def _agreed(exercise: Exercise, record: Record) -> bool:
         answer = input(f"{exercise.id} is not solved yet ({given}). Show the answer? [y/N] ")
     except EOFError:
         answer = ""
-        say()
+        print_line()
     return answer.strip().lower() in ("y", "yes")
 
 
@@ -179,4 +181,4 @@ def _show(exercise: Exercise) -> None:
         console.print(painted)
         console.print(shown, width=min(console.width, _LINE))
     console.pop_theme()
-    say()
+    print_line()

@@ -19,8 +19,8 @@ from groundup.course.learn.check import verdict, what_next
 from groundup.course.learn.editor import Editor
 from groundup.course.learn.guide import introduce
 from groundup.course.learn.keys import END, Keyboard
-from groundup.course.learn.page import say
-from groundup.course.learn.standing import Standing, missing, next_up, standings
+from groundup.course.learn.output import print_line
+from groundup.course.learn.state import ExerciseState, exercise_states, missing_file, next_exercise
 from groundup.course.naming import select
 from groundup.lab.console import console
 from groundup.lab.errors import GroundUpError
@@ -90,7 +90,7 @@ def watch(selection: str | None = None, edit: bool = False) -> int:
         with Keyboard() as keyboard:
             return _Watch(root, selection, keyboard, editor).run()
     except KeyboardInterrupt:
-        say("\nNo longer watching.")
+        print_line("\nNo longer watching.")
         return INTERRUPTED
 
 
@@ -101,10 +101,10 @@ class _Watch:
         self, root: Path, selection: str | None, keyboard: Keyboard, editor: Editor | None
     ) -> None:
         self.root, self.keyboard, self.editor = root, keyboard, editor
-        now = standings(root)
+        now = exercise_states(root)
         chosen = [] if selection is None else select(catalogue(root), selection)
         self.chapter = {each.id for each in chosen} if len(chosen) > 1 else None
-        following = next_up(now, self.chapter)
+        following = next_exercise(now, self.chapter)
         if not chosen and following:
             chosen = [following.exercise]
         self.chosen = chosen
@@ -115,9 +115,9 @@ class _Watch:
     def run(self) -> int:
         """Look and listen until it ends."""
         if self.current is None:
-            say("Every exercise of the course is solved.", "bold green")
+            print_line("Every exercise of the course is solved.", "bold green")
             return 0
-        say(f"Watching {_what(self.chosen)}. Save, and it is checked. Ctrl-C ends.")
+        print_line(f"Watching {_what(self.chosen)}. Save, and it is checked. Ctrl-C ends.")
         self._edit()
         warm(each for each in self.chosen if each is self.current or progress.is_begun(each))
         if len(self.chosen) == 1:
@@ -137,14 +137,14 @@ class _Watch:
         if console.is_terminal:
             console.rule(line, align="left")
         else:
-            say(line)
+            print_line(line)
         result = verdict(exercise)
         if not result.solved:
             self._offer()
             return
         what_next([result], watching=True)
-        now = standings(self.root)
-        following = next_up(now, self.chapter) or next_up(now)
+        now = exercise_states(self.root)
+        following = next_exercise(now, self.chapter) or next_exercise(now)
         if following is not None:
             self._go_to(following)
         else:
@@ -154,15 +154,15 @@ class _Watch:
         """Say what can be done about the exercise as it is."""
         assert self.current is not None
         if self.keyboard.is_there:
-            say(_KEYS, "dim")
+            print_line(_KEYS, "dim")
         else:
             hints.offer(self.current)
 
-    def _go_to(self, following: Standing) -> None:
+    def _go_to(self, following: ExerciseState) -> None:
         """Make another exercise the one that is watched; those before it stay watched."""
         self.current = following.exercise
         self.watcher.add(self.current)
-        say()
+        print_line()
         introduce(following)
         warm([self.current])
         if self.editor is not None and not self.editor.in_terminal:
@@ -175,7 +175,7 @@ class _Watch:
     def _edit(self) -> None:
         """Open the exercise's file, if an editor was asked for and the file is there."""
         assert self.current is not None
-        if self.editor is None or missing(self.current):
+        if self.editor is None or missing_file(self.current):
             return
         try:
             if self.editor.in_terminal:
@@ -184,13 +184,13 @@ class _Watch:
             else:
                 self.editor.open_beside(self.current.file)
         except (GroundUpError, OSError) as error:
-            say(f"error: {error}")
+            print_line(f"error: {error}")
 
     def _obey(self, key: str) -> bool:
         """Do what a key says; whether to go on."""
         assert self.current is not None
         if key in ("q", END):
-            say("No longer watching.")
+            print_line("No longer watching.")
             return False
         try:
             if key == "h":
@@ -206,21 +206,21 @@ class _Watch:
             elif key == "c":
                 self._check(self.current)
             elif key == "?":
-                say(_HELP)
+                print_line(_HELP)
         except GroundUpError as error:
-            say(f"error: {error}")
+            print_line(f"error: {error}")
         return True
 
     def _skip(self) -> None:
         """Go to the next exercise in the course's order that is not solved, round its end."""
         assert self.current is not None
-        now = standings(self.root)
+        now = exercise_states(self.root)
         place = next(i for i, each in enumerate(now) if each.exercise.id == self.current.id)
         others = [each for each in (*now[place + 1 :], *now[:place]) if not each.solved]
         if others:
             self._go_to(others[0])
         else:
-            say("No other exercise is unsolved.")
+            print_line("No other exercise is unsolved.")
 
 
 def _what(chosen: Sequence[Exercise]) -> str:

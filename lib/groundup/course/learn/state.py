@@ -1,4 +1,4 @@
-"""Where the learner stands in each exercise, what comes next, and where to read about it."""
+"""The state of each exercise, what comes next, and where to read about it."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 from groundup.course import naming
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
-from groundup.course.exercises.progress import Record
+from groundup.course.exercises.progress import ExerciseProgress
 from groundup.lab.errors import UserError
 
 
 @dataclass(frozen=True)
-class Standing:
+class ExerciseState:
     """An exercise and how far the learner is with it.
 
     Attributes:
@@ -24,7 +24,7 @@ class Standing:
     """
 
     exercise: Exercise
-    record: Record
+    record: ExerciseProgress
     begun: bool
     changed: bool
 
@@ -39,20 +39,20 @@ class Standing:
         return min(self.record.points, self.exercise.points)
 
 
-def standings(root: Path) -> list[Standing]:
+def exercise_states(root: Path) -> list[ExerciseState]:
     """Every exercise of a clone, in the order of the course."""
     records = progress.read(root)
-    return [_standing(each, records.get(each.id, Record())) for each in catalogue(root)]
+    return [_state(each, records.get(each.id, ExerciseProgress())) for each in catalogue(root)]
 
 
-def _standing(exercise: Exercise, record: Record) -> Standing:
+def _state(exercise: Exercise, record: ExerciseProgress) -> ExerciseState:
     changed = record.points > 0 and progress.file_hash(exercise) != record.best
-    return Standing(exercise, record, progress.is_begun(exercise), changed)
+    return ExerciseState(exercise, record, progress.is_begun(exercise), changed)
 
 
-def next_up(
-    all_of_them: Sequence[Standing], among: Collection[str] | None = None
-) -> Standing | None:
+def next_exercise(
+    all_of_them: Sequence[ExerciseState], among: Collection[str] | None = None
+) -> ExerciseState | None:
     """What to do next: unsolved, what it requires solved, begun ones first. None: all is solved.
 
     Args:
@@ -82,7 +82,7 @@ def one(root: Path, selection: str) -> Exercise:
     return exercise
 
 
-def missing(exercise: Exercise) -> str:
+def missing_file(exercise: Exercise) -> str:
     """What to do about a stub that is gone; empty if it is there."""
     if exercise.file.is_file():
         return ""

@@ -20,19 +20,19 @@ _COLOURS = {
 }
 
 
-def say(text: str = "", style: str = "") -> None:
+def print_line(text: str = "", style: str = "") -> None:
     """Print a line of prose."""
     line = linked(Text(text, style), clone.root())
     console.print(line, soft_wrap=not console.is_terminal or bool(line.spans))  # a path stays whole
 
 
-def say_with(command: str, about: str, width: int = 24) -> None:
+def print_command(command: str, about: str, width: int = 24) -> None:
     """Print a command and what it does."""
     line = Text("  ").append(f"{command:<{width}}", "cyan").append(f"  {about}".rstrip())
     console.print(line, soft_wrap=True)
 
 
-def report(section: str) -> None:
+def print_section(section: str) -> None:
     """Print what the checks say of an exercise. Its lines are never folded: arrays stand in it."""
     text = Text(section)
     for pattern, style in _COLOURS.items():
