@@ -42,7 +42,7 @@ class MachineProbe:
         measure: does the work in a process of its own, and returns numbers.
         judge: says what the numbers mean.
         mend: what to do if the work can't be done at all.
-        package: what it imports, beyond the core; its absence is no fault.
+        package: what it imports, beyond the core; its absence is not a fault.
         extra: the extra of this project that brings ``package``.
         needs: probes that must have passed before.
         seconds: the time after which it counts as hanging.

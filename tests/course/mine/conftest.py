@@ -224,6 +224,13 @@ def _used_by(node: ast.AST, nodes: list[ast.stmt]) -> list[ast.stmt]:
     return [each for each in nodes if each in found or each in deeper]
 
 
+HIDE = """
+import os, sys
+sys.modules.update(dict.fromkeys(os.environ.get("HIDE", "").split()))
+"""
+"""Python runs it when it starts: a package that is hidden is not installed."""
+
+
 @dataclass
 class Clone:
     """A clone, and ways to run Python in it.
@@ -279,12 +286,12 @@ class Clone:
         return self.python(name, mine=mine, code=code)
 
     def environment(self, mine: str | None = None) -> dict[str, str]:
-        """The variables of a process that runs this clone's library."""
+        """The variables of a process that runs this clone's library, without figures."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("GROUNDUP_")}
         chosen = {} if mine is None else {"GROUNDUP_MINE": mine}
         paths = f"{self.root / 'lib'}{os.pathsep}{self.root}"
         scratch = self.root / "scratch"
-        return kept | chosen | {"PYTHONPATH": paths, "TMPDIR": str(scratch)}
+        return kept | chosen | {"PYTHONPATH": paths, "TMPDIR": str(scratch), "HIDE": "matplotlib"}
 
 
 @pytest.fixture(scope="session")
@@ -299,6 +306,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / name).mkdir()
     for solution in place.glob("solutions/*/ex_*.py"):
         shutil.copy(solution, place / "exercises" / solution.parent.name)
+    (place / "lib" / "sitecustomize.py").write_text(HIDE)
     package = place / "lib" / "groundup"
     (package / "toys.py").write_text(TOYS)
     (package / "more.py").write_text('def more(x):\n    """More."""\n    return x + 1\n')

@@ -17,7 +17,7 @@ _DIRECTIVE = re.compile(r"^\W*::: source (groundup[\w.]*)", re.MULTILINE)
 def library_modules(source: str, library: Path) -> dict[str, Path]:
     """Every module of the library that running ``source`` can import, directly or not.
 
-    Imports are read, not run, wherever they stand: at the top, in a function, as the text of a
+    Imports are read, not run, wherever they are: at the top, in a function, as the text of a
     module's name (``"groundup.cli"`` for a subprocess), or in a ``::: source`` line. Importing a
     module runs its parent packages too. A package with a ``__getattr__`` imports what it likes
     later, so all its modules count.

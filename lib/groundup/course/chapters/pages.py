@@ -112,7 +112,7 @@ def part_page(part: Part, existing: list[Chapter]) -> str:
 
 
 def part_address(part: Part) -> str:
-    """Where the page that opens a part stands: ``part_1/index.md`` for the first."""
+    """The address of the page that opens a part: ``part_1/index.md`` for the first."""
     return f"part_{PARTS.index(part) + 1}/index.md"
 
 

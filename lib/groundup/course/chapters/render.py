@@ -1,7 +1,7 @@
 """A chapter, which is a Python script, made into a page: Markdown, figures and downloads.
 
 A chapter is a percent script (``# %%``, ``# %% [markdown]``) or a notebook. It runs from top to
-bottom in a kernel of its own. Markdown cells go to the page as they stand; code cells become
+bottom in a kernel of its own. Markdown cells go to the page as they are; code cells become
 code blocks with what they print and show under them. Nothing here knows of MkDocs.
 """
 
@@ -30,8 +30,8 @@ class Page:
 
     Attributes:
         markdown: the page, whose links to ``files`` begin with the chapter's own name.
-        files: what lies in the folder named like the chapter: figures, script, notebook.
-        stderr: what the cells wrote to stderr, for whoever builds the site.
+        files: the contents of the folder named like the chapter: figures, script, notebook.
+        stderr: what the cells wrote to stderr, for the person who builds the site.
     """
 
     markdown: str

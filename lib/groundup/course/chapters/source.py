@@ -1,7 +1,7 @@
 """The ``::: source`` line of a chapter: the library's own code, shown by its symbol.
 
 ``::: source groundup.scratch.attention:attention`` becomes a fenced block with the source as it
-stands now, and a link to its reference page. ``folded`` at the end puts it in a closed box.
+is now, and a link to its reference page. ``folded`` at the end puts it in a closed box.
 """
 
 import ast

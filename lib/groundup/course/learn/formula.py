@@ -49,7 +49,7 @@ _LARGE = "∑∏∫"
 
 
 def in_text(markdown: str) -> str:
-    """Markdown with its formulas as lines of text, to be read as it stands."""
+    """Markdown with its formulas as lines of text, to be read as it is."""
     return _replace(markdown, lambda text: text, "    ")
 
 
@@ -65,7 +65,7 @@ def in_code(code: str) -> str:
 
 
 def to_text(tex: str) -> str:
-    """A formula as text. A command that is not known stays as it is, backslash and all."""
+    """A formula as text. An unknown command stays as it is, with its backslash."""
     text = _Reader(_TOKEN.findall(tex.strip())).sequence()
     text = re.sub(r" +([.,])(?=\s|$)", r"\1", re.sub(r" *· *", " · ", text))
     text = re.sub(rf"([(−]) +(?=({_FUNCTIONS})\b)", r"\1", text)
@@ -76,7 +76,7 @@ def to_text(tex: str) -> str:
 
 _FUNCTIONS = "|".join(name for name, sign in _SIGNS.items() if name == sign)
 _SCRIPTS = "".join({*_UP.values(), *_DOWN.values()})
-_HIDDEN = "\ufffc"  # stands for a pair of parentheses and what is in it
+_HIDDEN = "\ufffc"  # replaces a pair of parentheses and what is in it
 _SINGLE = re.compile(
     rf"√?\d+(\.\d+)?|[∂√]?[^\W\d_][{''.join(_MARKS.values())}]*[{_SCRIPTS}]*(\^{_HIDDEN})?"
     rf"|√?{_HIDDEN}|‖[^‖]*‖"
@@ -110,7 +110,7 @@ class _Reader:
         return self._tokens[self._at - 1]
 
     def _peek(self) -> str:
-        """The next token that is no space, or empty."""
+        """The next token other than a space, or empty."""
         rest = self._tokens[self._at :]
         return next((t for t in rest if t.strip() and t not in _NO_SIGN), "")
 

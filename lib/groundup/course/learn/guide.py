@@ -1,4 +1,4 @@
-"""``groundup start`` and ``groundup progress``: where to begin, where you stand, the map."""
+"""``groundup start`` and ``groundup progress``: where to begin, how far you are, the map."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -27,7 +27,7 @@ _BAR = 20
 
 
 def start(edit: bool = False) -> int:
-    """Say what the course is, where the learner stands, and what to do now.
+    """Say what the course is, how far the learner is, and what to do now.
 
     Args:
         edit: open the file in the learner's editor too.

@@ -73,7 +73,8 @@ def solution(selection: str, yes: bool = False) -> int:
         yes: do not ask.
 
     Raises:
-        UserError: outside a clone, no such exercise, or it is unsolved and nobody can be asked.
+        UserError: outside a clone, no such exercise, or it is unsolved and this is not a
+            terminal to ask on.
     """
     root = clone.root()
     exercise = one(root, selection)

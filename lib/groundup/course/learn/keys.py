@@ -13,7 +13,7 @@ from typing import Any
 try:
     import termios
     import tty
-except ImportError:  # Windows: there are no keys, and watching goes on without
+except ImportError:  # Windows: no keys; watching works without them
     termios = None  # type: ignore[assignment]
 
 _SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?")  # an arrow, a function key, Alt
@@ -24,8 +24,8 @@ END = "\x04"
 class Keyboard:
     """The keys that are pressed while it is open, if standard input is a terminal.
 
-    In the background of a shell it leaves the terminal alone, and takes it up when it is brought
-    back to the front.
+    In the background of a shell it leaves the terminal alone, and uses it again when it is brought
+    back to the foreground.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Keyboard:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Let something else use the terminal, such as an editor. What it leaves over is no key."""
+        """Let something else use the terminal, such as an editor. Keys left over are dropped."""
         self._put_back()
         self._waiting = ""
         yield

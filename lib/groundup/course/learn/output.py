@@ -33,7 +33,7 @@ def print_command(command: str, about: str, width: int = 24) -> None:
 
 
 def print_section(section: str) -> None:
-    """Print what the checks say of an exercise. Its lines are never folded: arrays stand in it."""
+    """Print what the checks say of an exercise. Its lines are never folded: they hold arrays."""
     text = Text(section)
     for pattern, style in _COLOURS.items():
         text.highlight_regex(pattern, style)
@@ -42,7 +42,7 @@ def print_section(section: str) -> None:
 
 @contextmanager
 def busy(text: str) -> Iterator[None]:
-    """Say in a terminal what is being done, and wipe it out when it is.
+    """Say in a terminal what is being done, and erase it when it is done.
 
     Not rich's spinner: that is a thread, and checks are forked from this process meanwhile.
     """

@@ -19,7 +19,7 @@ class ExerciseState:
     Attributes:
         exercise: of the catalogue.
         record: what is kept of it; a blank one if nothing is.
-        begun: whether the file is something else than the stub.
+        begun: whether the file differs from the stub.
         changed: whether the file is another version than the one the points are of.
     """
 
@@ -110,7 +110,7 @@ def chapter_title(root: Path, exercise: Exercise) -> str:
 
 
 def reading(exercise: Exercise) -> str:
-    """What to read before an exercise, with the line in the chapter's file if it stands there."""
+    """What to read before an exercise, with the line in the chapter's file if it is there."""
     name, _, heading = exercise.read.partition(": ")
     file = exercise.root / name
     if heading and file.is_file():

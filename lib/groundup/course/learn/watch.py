@@ -33,15 +33,15 @@ _HELP = """  h  a hint, one more each time
   e  open the file in your editor ($VISUAL or $EDITOR)
   c  check the file as it is
   q  quit, as Ctrl-C and Ctrl-D do"""
-_PAUSE = 0.1  # seconds between two looks at the files
+_PAUSE = 0.1  # seconds between two readings of the files
 
 Stamp = tuple[int, int, int]
 
 
 class Watcher:
-    """Tells which exercises' files were saved since the last look.
+    """Tells which exercises' files were saved since it was last asked.
 
-    A file counts once it looks the same twice: some editors write in two steps. A file that is
+    A file counts once it is the same twice: some editors write in two steps. A file that is
     replaced under its name, as others save, has a new inode and counts too.
     """
 
@@ -51,13 +51,13 @@ class Watcher:
         self._last = dict(self._told)
 
     def add(self, exercise: Exercise) -> None:
-        """Look at one more."""
+        """Watch one more."""
         if exercise.id not in self._told:
             self._exercises.append(exercise)
             self._told[exercise.id] = self._last[exercise.id] = _stamp(exercise.file)
 
     def saved(self) -> list[Exercise]:
-        """Look once."""
+        """Read every file's time, size and inode once."""
         found = []
         for exercise in self._exercises:
             stamp, last = _stamp(exercise.file), self._last[exercise.id]
@@ -95,7 +95,7 @@ def watch(selection: str | None = None, edit: bool = False) -> int:
 
 
 class _Watch:
-    """One sitting: the files that are looked at, and the exercise that the keys are about."""
+    """One run of the command: the files that are watched, and the exercise that the keys act on."""
 
     def __init__(
         self, root: Path, selection: str | None, keyboard: Keyboard, editor: Editor | None
@@ -113,7 +113,7 @@ class _Watch:
         self.current = single or (following.exercise if following else next(iter(chosen), None))
 
     def run(self) -> int:
-        """Look and listen until it ends."""
+        """Watch files and keys until it ends."""
         if self.current is None:
             print_line("Every exercise of the course is solved.", "bold green")
             return 0

@@ -98,7 +98,7 @@ class ComparedFunction:
 
     def entry(self) -> Function:
         """What is called in the function's place."""
-        # As variables of a closure, which is what torch's compiler can look through.
+        # As variables of a closure, which torch's compiler can trace.
         mine, library, record, forward = self.mine, self.library, self.record, self.forward
         torch = sys.modules.get("torch")
         compiling: Callable[[], bool] = torch.compiler.is_dynamo_compiling if torch else _never

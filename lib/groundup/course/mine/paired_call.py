@@ -48,7 +48,7 @@ class Caches:
     Attributes:
         mine: the learner's cache, by which the call is recognised.
         library: the library's for the same arguments.
-        wide: gives both once more, in float64; None where there is no such thing.
+        wide: gives both once more, in float64; None where they can't be had.
     """
 
     mine: Any
