@@ -8,7 +8,7 @@ import pytest
 from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.learn.state import one
-from groundup.course.mine.selection import choose
+from groundup.course.mine.selection import choose_exercises
 from groundup.course.naming import chapter_number, find, select
 from groundup.lab.errors import UserError
 
@@ -113,4 +113,4 @@ def test_mine_takes_names_and_paths_too() -> None:
     solved = [Exercise(**{**vars(e), "root": e.root, "folder": e.folder}) for e in EXERCISES]
     for text in ("adam", "exercises/ch05_training/ex_5_1_adam.py", "5.1"):
         with pytest.raises(UserError, match=r"exercise 5\.1 is not written yet"):
-            choose(solved, text)
+            choose_exercises(solved, text)

@@ -11,7 +11,7 @@ from groundup.doctor import probes
 from groundup.doctor.machine_probe import Judgement, ProbeVerdict
 from groundup.doctor.probes import PROBES
 from groundup.doctor.report import examine
-from groundup.doctor.worker import attempt, judge
+from groundup.doctor.worker import attempt, judge_answer
 
 OK, _, FAIL, ABSENT = ProbeVerdict
 PROBE = {probe.name: probe for probe in PROBES}
@@ -22,7 +22,7 @@ def test_what_a_probe_raises_becomes_a_result() -> None:
         raise RuntimeError("no such\n  kernel")
 
     probe = replace(PROBE["numpy"], measure=broken)
-    judgement = judge(probe, attempt(probe))
+    judgement = judge_answer(probe, attempt(probe))
     assert judgement == Judgement(FAIL, "RuntimeError: no such kernel", probe.mend)
 
 
@@ -37,7 +37,7 @@ def test_a_package_that_is_not_there(missing: str, verdict: ProbeVerdict, mend: 
         raise ModuleNotFoundError(f"No module named {missing!r}", name=f"{missing}.inner")
 
     probe = replace(PROBE["torch"], measure=absent)
-    judgement = judge(probe, attempt(probe))
+    judgement = judge_answer(probe, attempt(probe))
     assert judgement.verdict == verdict
     assert mend in judgement.mend
 

@@ -45,7 +45,7 @@ class Worker:
         begin = time.perf_counter()
         answer = self._ask(probe)
         seconds = time.perf_counter() - begin
-        return ProbeResult(probe, judge(probe, answer), answer.get("numbers", {}), seconds)
+        return ProbeResult(probe, judge_answer(probe, answer), answer.get("numbers", {}), seconds)
 
     def _ask(self, probe: MachineProbe) -> dict[str, Any]:
         child = self._start()
@@ -116,7 +116,7 @@ def _stop(child: subprocess.Popen[str]) -> None:
             child.wait()
 
 
-def judge(probe: MachineProbe, answer: dict[str, Any]) -> Judgement:
+def judge_answer(probe: MachineProbe, answer: dict[str, Any]) -> Judgement:
     """What an answer of the child means.
 
     Args:

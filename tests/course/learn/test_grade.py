@@ -2,14 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from groundup.course import clone
-from groundup.course.authoring.stubs import stub_text
-from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.catalogue import Exercise
 from groundup.course.exercises import progress
 from groundup.course.learn.grade import grade
 from groundup.lab.errors import UserError
@@ -35,19 +34,9 @@ def test_never(own):
 
 
 @pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exercise]:
-    """A clone with the exercises of chapter 5, all unwritten."""
-    here, root = clone.root(), tmp_path / "clone"
-    root.mkdir()
-    for name in ("lib", "chapters", "pyproject.toml"):
-        (root / name).symlink_to(here / name)
-    for top in ("exercises", "solutions"):
-        shutil.copytree(here / top / "ch05_training", root / top / "ch05_training")
-    found = {each.id: each for each in catalogue(root)}
-    for each in found.values():
-        each.file.write_text(stub_text(each))
-    monkeypatch.setattr(clone, "root", lambda: root)
-    return found
+def course(unwritten: Callable[..., dict[str, Exercise]]) -> dict[str, Exercise]:
+    """A clone with the exercises of chapter 5."""
+    return unwritten("ch05_training")
 
 
 def document(capsys: pytest.CaptureFixture[str], *arguments: Any, **named: Any) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from groundup.course import clone
 from groundup.course.authoring.stubs import build, stub_text
-from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.catalogue import Exercise
 from groundup.course.exercises import progress
 from groundup.course.learn import guide, hints
 from groundup.course.learn.check import check
@@ -21,19 +21,9 @@ Course = dict[str, Exercise]
 
 
 @pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Course:
-    """A clone with the exercises of two chapters, all unwritten; one of them requires 5.2."""
-    here = clone.root()
-    for name in ("lib", "chapters", "pyproject.toml"):
-        (tmp_path / name).symlink_to(here / name)
-    for top in ("exercises", "solutions"):
-        for folder in ("ch05_training", "ch19_contrastive"):
-            shutil.copytree(here / top / folder, tmp_path / top / folder)
-    found = {each.id: each for each in catalogue(tmp_path)}
-    for each in found.values():
-        each.file.write_text(stub_text(each))
-    monkeypatch.setattr(clone, "root", lambda: tmp_path)
-    return found
+def course(unwritten: Callable[..., Course]) -> Course:
+    """A clone with the exercises of two chapters; one of them requires 5.2."""
+    return unwritten("ch05_training", "ch19_contrastive")
 
 
 def solve(exercise: Exercise) -> None:

@@ -224,6 +224,15 @@ def _used_by(node: ast.AST, nodes: list[ast.stmt]) -> list[ast.stmt]:
     return [each for each in nodes if each in found or each in deeper]
 
 
+ADAM = """
+import numpy as np
+from groundup.scratch.optim import adam
+
+rng = np.random.default_rng(0)
+first, second = np.zeros((2, 4), dtype=np.float32)
+for step in range(1, 101):
+    change, first, second = adam(rng.standard_normal(4, np.float32), first, second, step, 0.01)
+"""
 HIDE = """
 import os, sys
 sys.modules.update(dict.fromkeys(os.environ.get("HIDE", "").split()))
@@ -238,10 +247,12 @@ class Clone:
     Attributes:
         root: its folder.
         before: the texts of the learner's files that the test has changed.
+        adam: a script that calls adam a hundred times.
     """
 
     root: Path
     before: dict[Path, str] = field(default_factory=dict)
+    adam: str = ADAM
 
     def write(self, name: str, text: str) -> Path:
         """Make a text the learner's file of an exercise, such as ``91_1_double``."""

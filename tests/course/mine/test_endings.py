@@ -8,16 +8,6 @@ from typing import Any
 
 import pytest
 
-ADAM = """
-import numpy as np
-from groundup.scratch.optim import adam
-
-rng = np.random.default_rng(0)
-first, second = np.zeros((2, 4), dtype=np.float32)
-for step in range(1, 101):
-    change, first, second = adam(rng.standard_normal(4, np.float32), first, second, step, 0.01)
-"""
-
 
 def test_the_exit_status_of_the_run_is_kept(clone: Any) -> None:
     never = "import sys, groundup.scratch.optim\n"
@@ -25,13 +15,13 @@ def test_the_exit_status_of_the_run_is_kept(clone: Any) -> None:
     done = clone.script(never + "sys.exit(3)", mine="5.1", code=3)
     assert "never called" in done.stdout
     assert done.stderr == ""
-    clone.script(ADAM + "\nimport sys; sys.exit(3)", mine="5.1", code=3)
-    clone.script(ADAM + "\nimport sys; sys.exit()", mine="5.1", code=0)
+    clone.script(clone.adam + "\nimport sys; sys.exit(3)", mine="5.1", code=3)
+    clone.script(clone.adam + "\nimport sys; sys.exit()", mine="5.1", code=0)
     clone.script(never + "sys.exit()", mine="5.1", code=1)
 
 
 def test_ctrl_c_is_130_and_reports(clone: Any) -> None:
-    (clone.root / "script.py").write_text(ADAM + "\nprint('ready', flush=True)\ninput()")
+    (clone.root / "script.py").write_text(clone.adam + "\nprint('ready', flush=True)\ninput()")
     command = [sys.executable, "script.py"]
     process = subprocess.Popen(
         command,
@@ -53,7 +43,7 @@ def test_ctrl_c_is_130_and_reports(clone: Any) -> None:
 
 
 def test_a_reader_may_leave(clone: Any) -> None:
-    (clone.root / "script.py").write_text(ADAM + "\nprint('done', flush=True)\ninput()")
+    (clone.root / "script.py").write_text(clone.adam + "\nprint('done', flush=True)\ninput()")
     process = subprocess.Popen(
         [sys.executable, "script.py"],
         cwd=clone.root,

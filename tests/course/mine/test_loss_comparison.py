@@ -1,6 +1,6 @@
 """Two loss curves in words."""
 
-from groundup.course.mine.loss_comparison import table_rows
+from groundup.course.mine.loss_comparison import loss_rows
 from groundup.course.mine.losses import LossCurve
 
 FALLING = [3.0, 2.0, 1.0, 0.5]
@@ -11,7 +11,7 @@ def curve(*losses: float, timed: bool = False) -> LossCurve:
 
 
 def says(mine: LossCurve, library: LossCurve) -> str:
-    ((*_, text),) = table_rows([mine], [library])
+    ((*_, text),) = loss_rows([mine], [library])
     return text
 
 
@@ -29,5 +29,5 @@ def test_what_is_said_of_two_curves() -> None:
 
 def test_a_row_holds_steps_and_ends() -> None:
     same = curve(*FALLING)
-    assert table_rows([same], [same]) == [("4", "3 to 0.5", "3 to 0.5", "equal at every step")]
-    assert table_rows([same], []) == [("4", "3 to 0.5", "", "")]
+    assert loss_rows([same], [same]) == [("4", "3 to 0.5", "3 to 0.5", "equal at every step")]
+    assert loss_rows([same], []) == [("4", "3 to 0.5", "", "")]

@@ -3,15 +3,6 @@
 import re
 from typing import Any
 
-ADAM = """
-import numpy as np
-from groundup.scratch.optim import adam
-
-rng = np.random.default_rng(0)
-first, second = np.zeros((2, 4), dtype=np.float32)
-for step in range(1, 101):
-    change, first, second = adam(rng.standard_normal(4, np.float32), first, second, step, 0.01)
-"""
 # The forward pass 20 times, its backward pass after each but the first and twice after the last.
 ENTROPY = """
 import numpy as np
@@ -28,7 +19,7 @@ cross_entropy_backward(cache)
 
 
 def test_calls_are_counted_and_compared(clone: Any) -> None:
-    out = clone.script(ADAM, mine="5.1").stdout
+    out = clone.script(clone.adam, mine="5.1").stdout
     # Of 100 calls: the first three, the 6th, the 12th, …, the 96th.
     assert re.search(r"5\.1 adam +100 +equal.* in 8 compared calls", out)
     assert "differ" not in out
@@ -36,7 +27,7 @@ def test_calls_are_counted_and_compared(clone: Any) -> None:
 
 def test_a_mistake_is_shown_where_it_is_first_seen(clone: Any) -> None:
     clone.mutate("5_1_adam", "correction_without_step")  # only step 1 is right
-    out = clone.script(ADAM, mine="5.1").stdout
+    out = clone.script(clone.adam, mine="5.1").stdout
     assert "differs in 7 of 8 compared calls" in out
     assert "5.1 adam. The first difference is in part 1 of 3, call 2." in out
     assert re.search(r"first difference at \[0\]: yours \S+, the library's \S+", out)
@@ -45,14 +36,14 @@ def test_a_mistake_is_shown_where_it_is_first_seen(clone: Any) -> None:
 
 def test_a_change_of_an_argument_is_shown(clone: Any) -> None:
     clone.mutate("5_1_adam", "changed_in_place")
-    out = clone.script(ADAM, mine="5.1").stdout
+    out = clone.script(clone.adam, mine="5.1").stdout
     assert "changes an argument" in out
     assert "the library's leaves alone: first, call 1" in out
 
 
 def test_another_kind_of_result_is_shown(clone: Any) -> None:
     clone.mutate("5_1_adam", "change_alone")
-    done = clone.script(ADAM, mine="5.1", code=1)
+    done = clone.script(clone.adam, mine="5.1", code=1)
     assert "yours is a NumPy array of float32, shape (4,), the library's a tuple of" in done.stdout
     assert "ValueError" in done.stderr  # the run's own end, not made up by the report
 
@@ -200,7 +191,7 @@ def test_rounding_is_no_difference(clone: Any) -> None:
 
 
 def test_never_called_fails_the_run(clone: Any) -> None:
-    done = clone.script(ADAM, mine="5.1,5.2", code=1)
+    done = clone.script(clone.adam, mine="5.1,5.2", code=1)
     assert done.stderr == (
         "error: never called in this run: 5.2 cross_entropy, 5.2 cross_entropy_backward\n"
     )
@@ -209,7 +200,7 @@ def test_never_called_fails_the_run(clone: Any) -> None:
 
 
 def test_of_all_only_one_needs_to_be_called(clone: Any) -> None:
-    done = clone.script(ADAM, mine="all")
+    done = clone.script(clone.adam, mine="all")
     (unused,) = re.findall(r"Not used by this run: ([\d., ]*)\. ", " ".join(done.stdout.split()))
     assert {"5.2", "11.1", "91.1", "92.1"} <= set(unused.split(", "))
     assert "5.1" not in unused.split(", ")

@@ -104,10 +104,10 @@ def test_closures_and_builtins_are_refused() -> None:
     module = ModuleType("things")
     vars(module).update(closed=closed, length=len, Type=int)
     with pytest.raises(UserError, match="things:closed can't be swapped: it uses word"):
-        swap.find(module, Target("things", "closed"))
+        swap.find_function(module, Target("things", "closed"))
     for symbol in ("length", "Type.real", "missing", "Missing.method"):
         with pytest.raises(UserError, match=f"things:{symbol} .* not a Python function"):
-            swap.find(module, Target("things", symbol))
+            swap.find_function(module, Target("things", symbol))
 
 
 def test_nothing_is_imported_without_the_variable(clone: Any) -> None:

@@ -68,7 +68,7 @@ class LearnerFunctions:
     def _replace(self, exercise: Exercise, mine: dict[Target, swap.Function]) -> None:
         from groundup.course.mine.calls import CallRecord, ComparedFunction
 
-        found = {target: swap.find(sys.modules[target.module], target) for target in mine}
+        found = {target: swap.find_function(sys.modules[target.module], target) for target in mine}
         takes_cache = {
             target.symbol.removesuffix(_BACKWARD)
             for target, function in found.items()

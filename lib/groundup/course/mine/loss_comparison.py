@@ -11,7 +11,7 @@ _APART = 0.01  # of the library's loss: more than rounding makes of equal functi
 _PANELS = 6
 
 
-def table_rows(
+def loss_rows(
     mine: Sequence[LossCurve], library: Sequence[LossCurve]
 ) -> list[tuple[str, str, str, str]]:
     """A row for each training: its steps, the ends of both curves, and how they compare.

@@ -75,6 +75,6 @@ MODULES = frozenset(_LOOPS)
 def record_losses(module: ModuleType, curves: list[LossCurve]) -> None:
     """Have a module of :data:`MODULES` add the curve of each of its trainings to a list."""
     name, make = _LOOPS[module.__name__]
-    function = swap.find(module, Target(module.__name__, name))
+    function = swap.find_function(module, Target(module.__name__, name))
     library = swap.copy_of(function)
     swap.replace(function, make(library, curves), shown=library)

@@ -11,7 +11,7 @@ from rich.text import Text
 from groundup.course.exercises.show import indent
 from groundup.course.mine import reference
 from groundup.course.mine.calls import CallRecord
-from groundup.course.mine.loss_comparison import draw_losses, table_rows
+from groundup.course.mine.loss_comparison import draw_losses, loss_rows
 from groundup.course.mine.losses import LossCurve
 from groundup.course.mine.process_records import read_run
 from groundup.course.mine.reference import ReferenceLosses, ReferenceRun
@@ -138,11 +138,13 @@ def _print_losses(mine: Sequence[LossCurve], again: ReferenceRun | None) -> None
             f"({known.when}): they can't be compared."
         )
         theirs = []
-    header = f"the library's, {known.when}" if known and theirs else ""
+    header = "the library's" if theirs else ""
     table = Table("  training", "steps", "loss, yours", header, "", box=None, pad_edge=False)
-    for number, cells in enumerate(table_rows(mine, theirs), 1):
+    for number, cells in enumerate(loss_rows(mine, theirs), 1):
         table.add_row(f"  {number}", *cells)
     console.print(table)
+    if known and theirs:
+        console.print(f"  The library's own run was made on {known.when}.")
     draw_losses(mine, theirs)
 
 

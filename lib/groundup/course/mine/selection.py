@@ -41,10 +41,10 @@ def resolve(text: str) -> Selection:
         return Selection()
     from groundup.course import clone
 
-    return choose(catalogue(clone.root()), text)
+    return choose_exercises(catalogue(clone.root()), text)
 
 
-def choose(exercises: Sequence[Exercise], text: str) -> Selection:
+def choose_exercises(exercises: Sequence[Exercise], text: str) -> Selection:
     """The same among the exercises of a catalogue."""
     words = [word for word in (part.strip() for part in text.split(",")) if word]
     if not words:

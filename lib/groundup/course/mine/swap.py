@@ -12,7 +12,7 @@ Function = Callable[..., Any]
 _FILES = "__mine_files__"
 
 
-def find(module: ModuleType, target: Target) -> FunctionType:
+def find_function(module: ModuleType, target: Target) -> FunctionType:
     """The function of a target: of a decorated one the innermost, of a method the class's.
 
     Raises:
@@ -56,7 +56,7 @@ def replace(function: FunctionType, entry: Function, shown: Function) -> None:
     ``entry`` from now on, whenever it was taken. The defaults are those of ``entry``.
 
     Args:
-        function: has no free variables; see :func:`find`.
+        function: has no free variables; see :func:`find_function`.
         entry: is called with the arguments as they come.
         shown: what ``inspect`` tells of: signature and source.
     """
