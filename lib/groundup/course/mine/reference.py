@@ -73,8 +73,8 @@ def of_command(module: str, arguments: list[str]) -> ReferenceRun:
 
 def kept(reference: ReferenceRun) -> ReferenceLosses | None:
     """The losses as they were recorded before, or None."""
-    content: dict[str, Any] | None = read_json(reference.file)
-    if content is None:
+    content: dict[str, Any] = read_json(reference.file) or {}
+    if "curves" not in content:
         return None
     return ReferenceLosses(content["when"], [LossCurve(**each) for each in content["curves"]])
 
