@@ -38,7 +38,8 @@ from groundup.lab.files import read_json, write_json
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.mlm import IGNORE, mask_tokens
 from groundup.neobert.modeling import NeoBERTForMaskedLM
-from groundup.train.loop import LoopConfig, fit
+from groundup.train.config import LoopConfig
+from groundup.train.loop import fit
 
 RESULTS = Path(__file__).parent / "results" / "modern_block.json"
 SEEDS = (0, 1, 2)

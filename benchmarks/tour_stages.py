@@ -23,7 +23,7 @@ from groundup.apps.tour.tour import Tour
 from groundup.embed.retrieval import paired_bootstrap
 from groundup.lab.console import console, progress_bar
 from groundup.lab.files import write_json
-from groundup.lab.quiet import quiet_libraries
+from groundup.lab.library_logs import quiet_libraries
 from groundup.lab.records import Record, new_run_id, runs_directory
 
 RESULTS = Path(__file__).parent / "results" / "tour_stages.json"

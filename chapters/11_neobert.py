@@ -47,7 +47,8 @@ from groundup.neobert.mlm import (
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.neobert.rope import rotate_pairs
 from groundup.parity.numpy_torch import LIMIT, layer_parity
-from groundup.train.loop import LoopConfig, fit
+from groundup.train.config import LoopConfig
+from groundup.train.loop import fit
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()

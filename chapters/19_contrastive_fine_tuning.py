@@ -66,7 +66,7 @@
 # [info_nce][groundup.embed.losses.info_nce] on the same three vectors:
 
 # %%
-from groundup.lab.quiet import quiet_libraries
+from groundup.lab.library_logs import quiet_libraries
 
 quiet_libraries()
 
@@ -309,9 +309,9 @@ from transformers import LlamaConfig, LlamaModel
 
 from groundup.data.corpus import read_packages
 from groundup.data.tokenizer import train_tokenizer
-from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
-from groundup.embed.contrast import Contrast, ContrastConfig
 from groundup.embed.encoder import SentenceEncoder, inverse_document_frequency
+from groundup.embed.lora import LoraSettings, add_lora, merge_lora
+from groundup.embed.objective import ContrastiveConfig, ContrastiveObjective
 
 splits = read_packages(("stdlib",)).split()  # modules are assigned to one split each
 tokenizer = train_tokenizer(splits.train.text(), vocab_size=4096)
@@ -377,11 +377,11 @@ assert np.abs(merged - unmerged).max() < 1e-5
 #
 # The second part arises in process 1, which has only a copy of $d_1$. The parameters' gradient
 # needs it where $d_1$ was computed, in process 0. A plain all-gather copies numbers, and the copy
-# has no history: the second part is lost. [gather][groundup.embed.gather.gather] brings it home. Its
+# has no history: the second part is lost. [gather][groundup.embed.distributed.all_gather] brings it home. Its
 # backward sums over the processes what each says about every row, and each process keeps its own
 # rows:
 #
-# ::: source groundup.embed.gather:_GatherWithGradient
+# ::: source groundup.embed.distributed:AllGather
 #
 # You can watch this without a second process. Below, two "ranks" share one weight matrix, and
 # autograd plays the network: a gather with gradient is a plain concatenation, a gather without is a
@@ -429,7 +429,7 @@ assert errors["gather, other rows detached"] > 0.05
 # %% [markdown]
 # Look at the loss of the detached gather. It is right to the last digit: forward, nothing was lost.
 # **No loss curve tells you that its gradient is wrong.** That is why the library's runs compare
-# gradients. [gradient_error][groundup.embed.contrast.gradient_error] is computed in float64 at the
+# gradients. [gradient_error][groundup.embed.train.gradient_error] is computed in float64 at the
 # start of each run with several processes and printed with the result. The tests do the same with
 # two real processes, and with both wrong forms, to be sure that the comparison can fail.
 #
@@ -451,10 +451,11 @@ assert errors["gather, other rows detached"] > 0.05
 # %%
 from dataclasses import replace
 
-from groundup.embed.retrieval import RetrievalTask, bm25, evaluate, score_matrix
+from groundup.embed.retrieval import RetrievalTask, bm25, evaluate_retrieval, retrieval_metrics
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.modeling import NeoBERTModel
-from groundup.train.loop import LoopConfig, fit
+from groundup.train.config import LoopConfig
+from groundup.train.loop import fit
 
 pairs = splits.train.strong_pairs()
 task = RetrievalTask.from_pairs(splits.test.strong_pairs())
@@ -488,7 +489,7 @@ LOOP = LoopConfig(
     lr=1e-3,
     lr_scale={"backbone.encoder": 50.0, "backbone.embed_tokens": 10.0, "token_weights": 20.0},
 )
-SETTINGS = ContrastConfig(
+SETTINGS = ContrastiveConfig(
     model="",  # no directories here: the objects are used directly
     pairs="",
     output="",
@@ -507,7 +508,12 @@ def tune(encoder: SentenceEncoder, **changes) -> list[float]:
     if settings.lora:
         add_lora(encoder, settings.lora)
     losses: list[float] = []
-    fit(encoder, Contrast(pairs, encoder, settings), settings.loop, lambda s: losses.append(s.loss))
+    fit(
+        encoder,
+        ContrastiveObjective(pairs, encoder, settings),
+        settings.loop,
+        lambda s: losses.append(s.loss),
+    )
     if settings.lora:
         merge_lora(encoder)
     return losses
@@ -520,16 +526,16 @@ def similarities(encoder: SentenceEncoder) -> np.ndarray:
 rows = {"BM25": bm25(task)}
 encoder = neobert()
 sim_before = similarities(encoder)
-rows["NeoBERT, before"] = score_matrix(sim_before)
+rows["NeoBERT, before"] = retrieval_metrics(sim_before)
 neobert_losses = tune(encoder)
-rows["NeoBERT, after"] = evaluate(encoder, task)  # through mteb
+rows["NeoBERT, after"] = evaluate_retrieval(encoder, task)  # through mteb
 sim_after = similarities(encoder)
-assert abs(rows["NeoBERT, after"].ndcg - score_matrix(sim_after).ndcg) < 1e-3
+assert abs(rows["NeoBERT, after"].ndcg - retrieval_metrics(sim_after).ndcg) < 1e-3
 
 causal = causal_model()
-rows["causal, before"] = score_matrix(similarities(causal))
+rows["causal, before"] = retrieval_metrics(similarities(causal))
 causal_losses = tune(causal)
-rows["causal, after"] = score_matrix(similarities(causal))
+rows["causal, after"] = retrieval_metrics(similarities(causal))
 
 print(f"\n{'':18}  nDCG@10  recall@10")
 for name, result in rows.items():
@@ -632,7 +638,7 @@ scores = {"as above": base.ndcg}
 for name, changes in variants.items():
     trial = neobert("mean" if "mean" in name else "weighted")
     tune(trial, **changes)
-    result = score_matrix(similarities(trial))
+    result = retrieval_metrics(similarities(trial))
     scores[name] = result.ndcg
     print(f"{name:28}  {result.ndcg:7.3f}  {result.recall:9.3f}")
 begin = rows["NeoBERT, before"]
@@ -680,7 +686,7 @@ print(f"{'':32}  same text  other text  nDCG@10  recall@10")
 broken = {}
 for name, embed in ways.items():
     alone, (padded, neighbour, _) = causal.encode([short])[0], embed([short, other, long])
-    result = score_matrix(embed(task.queries) @ embed(task.documents).T)
+    result = retrieval_metrics(embed(task.queries) @ embed(task.documents).T)
     broken[name] = result.ndcg
     print(
         f"{name:32}  {alone @ padded:9.3f}  {padded @ neighbour:10.3f}  "
@@ -713,7 +719,7 @@ assert padded @ neighbour > 0.95  # without the mask: two texts, one vector
 
 
 # %%
-class WithoutOffset(Contrast):
+class WithoutOffset(ContrastiveObjective):
     """Two ranks simulated in one process; both label from row 0."""
 
     def loss(self, model: torch.nn.Module, batch: tuple[dict[str, Tensor], ...]) -> Tensor:
@@ -730,7 +736,7 @@ class WithoutOffset(Contrast):
 wrong = neobert()
 wrong_losses: list[float] = []
 fit(wrong, WithoutOffset(pairs, wrong, SETTINGS), LOOP, lambda s: wrong_losses.append(s.loss))
-result = score_matrix(similarities(wrong))
+result = retrieval_metrics(similarities(wrong))
 print("                        last loss (nats)  nDCG@10  recall@10   (loss: mean of 5 steps)")
 print(f"{'no training':22}  {'':16}  {begin.ndcg:7.3f}  {begin.recall:9.3f}")
 print(

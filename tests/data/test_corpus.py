@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from groundup.data.corpus import Corpus, read_packages, read_text
-from groundup.data.docstrings import prose, split_docstring
-from groundup.data.entries import Entry, unique
+from groundup.data.corpus import Corpus, read_packages, read_paragraphs
+from groundup.data.deduplication import without_repeats
+from groundup.data.docstrings import Entry, prose, split_docstring
 from groundup.lab.errors import UserError
 
 NOUNS = [
@@ -162,7 +162,7 @@ def test_equal_entries_are_kept_once() -> None:
     same_text = Entry("b.start", "b", "Run the whole program!", "It runs, until the end.")
     same_leaf = Entry("c.run", "c", "Run the whole program.", "")
     other = Entry("d.stop", "d", "Run the whole program.", "")
-    assert unique([one, same_text, same_leaf, other]) == (one, other)
+    assert without_repeats([one, same_text, same_leaf, other]) == (one, other)
 
 
 def test_missing_and_empty_packages_are_named(
@@ -265,22 +265,22 @@ def test_text_is_read_from_a_file_or_a_folder(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("One\nparagraph.\n\n\nAnother one.\n\nOne paragraph.")
     (tmp_path / "a.md").write_text("Markdown first.")
     (tmp_path / "c.png").write_bytes(b"\x89")
-    assert read_text(tmp_path / "b.txt") == ["One paragraph.", "Another one."]
+    assert read_paragraphs(tmp_path / "b.txt") == ["One paragraph.", "Another one."]
     with pytest.warns(UserWarning, match=r"files of another kind \(\.png\): 1"):
-        assert read_text(tmp_path) == ["Markdown first.", "One paragraph.", "Another one."]
+        assert read_paragraphs(tmp_path) == ["Markdown first.", "One paragraph.", "Another one."]
     (tmp_path / "w.TXT").write_bytes("Für\r\nWindows.\r\n\r\nZwei.".encode("cp1252"))
-    assert read_text(tmp_path / "w.TXT", encoding="cp1252") == ["Für Windows.", "Zwei."]
+    assert read_paragraphs(tmp_path / "w.TXT", encoding="cp1252") == ["Für Windows.", "Zwei."]
     for end in ("\r\n", "\r"):
         (tmp_path / "b.txt").write_bytes(f"\ufeffOne{end}paragraph.{end}{end}Two.".encode())
-        assert read_text(tmp_path / "b.txt") == ["One paragraph.", "Two."]
+        assert read_paragraphs(tmp_path / "b.txt") == ["One paragraph.", "Two."]
 
 
 def test_unreadable_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file or folder"):
-        read_text(tmp_path / "none.txt")
+        read_paragraphs(tmp_path / "none.txt")
     (tmp_path / "bad.txt").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match=r"bad\.txt is not UTF-8 text \(byte 3\)"):
-        read_text(tmp_path / "bad.txt")
+        read_paragraphs(tmp_path / "bad.txt")
     (tmp_path / "bad.txt").write_text(" \n")
     with pytest.raises(UserError, match="holds no text"):
-        read_text(tmp_path)
+        read_paragraphs(tmp_path)

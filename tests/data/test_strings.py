@@ -2,7 +2,7 @@
 
 import pytest
 
-from groundup.data.strings import check_texts, half_character
+from groundup.data.strings import check_texts, lone_surrogate
 
 
 @pytest.mark.parametrize("wrong", [None, float("nan"), 5, b"bytes", ["a list"]])
@@ -19,6 +19,6 @@ def test_one_string_is_not_many() -> None:
 
 def test_half_a_character_is_named() -> None:
     assert list(check_texts(["a", "é", "\U0001f600"])) == ["a", "é", "\U0001f600"]
-    assert half_character("x\ud83dy") == r"half a character (\ud83d)"
+    assert lone_surrogate("x\ud83dy") == r"half a character (\ud83d)"
     with pytest.raises(ValueError, match=r"texts\[1\] holds half a character \(.udce9\)"):
         list(check_texts(["a", "caf\udce9"]))

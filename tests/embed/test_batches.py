@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.embed.batches import PairBatches
-from groundup.embed.contrast import Contrast, ContrastConfig
+from groundup.embed.objective import ContrastiveConfig, ContrastiveObjective
 from groundup.lab.errors import UserError
-from groundup.train.loop import LoopConfig
+from groundup.train.config import LoopConfig
 
 
 def plain(text: str) -> str:
@@ -110,8 +110,8 @@ def test_no_two_passages_of_a_text(share, count):
 
 
 def test_processes_share_one_batch(encoder):
-    config = ContrastConfig("", "", "", LoopConfig(steps=1), batch_size=12, document_length=60)
-    objective = Contrast(SHARED, encoder, replace(config, cloze=0.4), LONG)
+    config = ContrastiveConfig("", "", "", LoopConfig(steps=1), batch_size=12, document_length=60)
+    objective = ContrastiveObjective(SHARED, encoder, replace(config, cloze=0.4), LONG)
     for index in range(10):
         texts = [
             plain(encoder.tokenizer.decode(ids, skip_special_tokens=True))

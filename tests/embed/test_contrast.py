@@ -12,41 +12,35 @@ from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertModel
 
 from groundup.data.pairs import cloze
-from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
-from groundup.embed.contrast import (
-    Contrast,
-    ContrastConfig,
-    gradient_error,
-    load_config,
-    main,
-    save_config,
-    train,
-)
 from groundup.embed.encoder import SentenceEncoder
+from groundup.embed.lora import LoraSettings, add_lora, merge_lora
+from groundup.embed.objective import ContrastiveConfig, ContrastiveObjective
+from groundup.embed.train import gradient_error, load_config, main, save_config, train_contrastive
 from groundup.lab.errors import UserError, WorkError
 from groundup.lab.files import write_json
-from groundup.train.loop import LoopConfig, fit
+from groundup.train.config import LoopConfig
+from groundup.train.loop import fit
 
 
 @pytest.fixture
-def config() -> ContrastConfig:
+def config() -> ContrastiveConfig:
     loop = LoopConfig(steps=4, lr=1e-2, lr_scale={"token_weights": 2.0}, no_decay=("a", "b"))
-    return ContrastConfig("model", "pairs", "output", loop, batch_size=8, temperature=0.1)
+    return ContrastiveConfig("model", "pairs", "output", loop, batch_size=8, temperature=0.1)
 
 
 def test_an_epoch_shows_every_pair_once(encoder, pairs, config):
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     first, second = ([objective.rows(3 * epoch + i) for i in range(3)] for epoch in (0, 1))
     assert sorted(np.concatenate(first)) == list(range(24))
     assert sorted(np.concatenate(second)) == list(range(24))
     assert [x.tolist() for x in first] != [x.tolist() for x in second]
-    again = Contrast(pairs, encoder, config)
+    again = ContrastiveObjective(pairs, encoder, config)
     assert again.rows(4).tolist() == second[1].tolist()  # the position alone decides
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_neighbours_are_a_run_and_no_pair_comes_twice(encoder, pairs, config, share):
-    objective = Contrast(pairs, encoder, replace(config, neighbours=share))
+    objective = ContrastiveObjective(pairs, encoder, replace(config, neighbours=share))
     for index in range(40):
         rows = objective.rows(index).tolist()
         assert len(set(rows)) == len(rows) == 8
@@ -61,7 +55,7 @@ def test_neighbours_are_a_run_and_no_pair_comes_twice(encoder, pairs, config, sh
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_the_shares_make_up_the_batch(encoder, pairs, config, processes):
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     queries, documents = objective.batch(1, 0, 1)
     shares = [objective.batch(1, rank, processes) for rank in range(processes)]
     assert [objective.count(share) for share in shares] == [8 // processes] * processes
@@ -74,7 +68,7 @@ def test_the_shares_make_up_the_batch(encoder, pairs, config, processes):
 
 
 def test_the_loss_is_both_directions_summed(encoder, pairs, config):
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     batch = objective.batch(0, 0, 1)
     q, d = (F.normalize(v, dim=-1) for v in encoder(*batch))
     logits, labels = q @ d.T / 0.1, torch.arange(8)
@@ -83,7 +77,7 @@ def test_the_loss_is_both_directions_summed(encoder, pairs, config):
 
 
 def test_lengths_are_cut(encoder, pairs, config):
-    cut = Contrast(pairs, encoder, replace(config, query_length=5, document_length=7))
+    cut = ContrastiveObjective(pairs, encoder, replace(config, query_length=5, document_length=7))
     queries, documents = cut.batch(0, 0, 1)
     assert queries["input_ids"].shape == (8, 5)
     assert documents["input_ids"].shape == (8, 7)
@@ -91,13 +85,13 @@ def test_lengths_are_cut(encoder, pairs, config):
 
 def test_too_few_pairs_and_unequal_shares_are_named(encoder, pairs, config):
     with pytest.raises(UserError, match="24 pairs do not fill a batch of 25"):
-        Contrast(pairs, encoder, replace(config, batch_size=25))
+        ContrastiveObjective(pairs, encoder, replace(config, batch_size=25))
     with pytest.raises(UserError, match="3 processes cannot share a batch of 8"):
-        Contrast(pairs, encoder, config).batch(0, 0, 3)
+        ContrastiveObjective(pairs, encoder, config).batch(0, 0, 3)
 
 
 def test_the_gradient_check_leaves_encoder_and_objective_alone(encoder, pairs, config):
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     assert gradient_error(encoder, objective) < 1e-12
     assert next(encoder.parameters()).dtype == torch.float32
     assert all(p.grad is None for p in encoder.parameters())
@@ -106,15 +100,19 @@ def test_the_gradient_check_leaves_encoder_and_objective_alone(encoder, pairs, c
 
 
 def test_the_loop_trains_it(encoder, pairs, config):
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     losses = []
     fit(encoder, objective, replace(config.loop, steps=30), lambda step: losses.append(step.loss))
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
 
 
 def test_the_loop_refuses_to_accumulate_it(encoder, pairs, config):
-    with pytest.raises(ValueError, match=r"Contrast couples the rows.*got 2"):
-        fit(encoder, Contrast(pairs, encoder, config), replace(config.loop, accumulate=2))
+    with pytest.raises(ValueError, match=r"ContrastiveObjective couples the rows.*got 2"):
+        fit(
+            encoder,
+            ContrastiveObjective(pairs, encoder, config),
+            replace(config.loop, accumulate=2),
+        )
 
 
 def test_fresh_adapters_change_nothing(encoder, pairs):
@@ -139,7 +137,7 @@ def test_only_adapters_and_token_weights_train_and_merging_is_exact(encoder, pai
     count = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
     assert count == expected + len(encoder.token_weights)
 
-    fit(encoder, Contrast(pairs, encoder, config), config.loop)
+    fit(encoder, ContrastiveObjective(pairs, encoder, config), config.loop)
     unmerged = encoder.encode(texts)
     assert np.abs(unmerged - before).max() > 1e-2
     held = dict(encoder.backbone.named_parameters())
@@ -204,7 +202,7 @@ def test_a_run_that_diverges_saves_nothing(encoder, pairs, config, tmp_path):
     places = {k: str(tmp_path / v) for k, v in (("model", "start"), ("output", "end"))}
     wild = replace(config.loop, lr=1e38, clip=float("inf"), warmup=0.0)
     with pytest.raises(WorkError, match="the training ended after step"):
-        train(replace(config, loop=wild, pairs=str(tmp_path / "pairs.json"), **places))
+        train_contrastive(replace(config, loop=wild, pairs=str(tmp_path / "pairs.json"), **places))
     assert not (tmp_path / "end").exists()
     assert not (tmp_path / "end.json").exists()
 
@@ -267,7 +265,7 @@ def test_every_trained_parameter_has_a_gradient(kind, lora, request, pairs, conf
     encoder = request.getfixturevalue(kind)
     if lora:
         add_lora(encoder, lora)
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     objective.loss(encoder, objective.batch(0, 0, 1)).backward()
     assert not [n for n, p in encoder.named_parameters() if p.requires_grad and p.grad is None]
 
@@ -322,7 +320,7 @@ def test_train_merges_or_saves_adapters(encoder, pairs, config, merge, tmp_path)
     write_json(tmp_path / "pairs.json", [*pairs, *pairs])  # a copy of each shares no batch with it
     places = {k: str(tmp_path / v) for k, v in (("model", "start"), ("output", "end"))}
     places["pairs"] = str(tmp_path / "pairs.json")
-    result = train(replace(config, lora=LoraSettings(rank=2), merge=merge, **places))
+    result = train_contrastive(replace(config, lora=LoraSettings(rank=2), merge=merge, **places))
     assert (tmp_path / "end" / "adapter_config.json").exists() != merge
     assert (tmp_path / "end" / "model.safetensors").exists() == merge
     saved = SentenceEncoder.load(tmp_path / "end")
@@ -330,7 +328,7 @@ def test_train_merges_or_saves_adapters(encoder, pairs, config, merge, tmp_path)
     assert result["trained"] < sum(p.numel() for p in encoder.parameters())
     if not merge:  # trained further, and merged in the end
         more = places | {"model": places["output"], "output": str(tmp_path / "more")}
-        train(replace(config, **more))
+        train_contrastive(replace(config, **more))
         assert (tmp_path / "more" / "model.safetensors").exists()
 
 
@@ -339,7 +337,9 @@ def test_train_saves_what_it_trained(encoder, pairs, config, tmp_path):
     write_json(tmp_path / "pairs.json", pairs)
     places = {k: str(tmp_path / v) for k, v in (("model", "start"), ("output", "end"))}
     steps = []
-    result = train(replace(config, pairs=str(tmp_path / "pairs.json"), **places), steps.append)
+    result = train_contrastive(
+        replace(config, pairs=str(tmp_path / "pairs.json"), **places), steps.append
+    )
     assert [step.step for step in steps] == [1, 2, 3, 4]
     assert result["steps"] == 4
     assert result["trained"] == result["parameters"] == sum(p.numel() for p in encoder.parameters())
@@ -353,7 +353,7 @@ def test_train_names_a_wrong_pairs_file(encoder, config, tmp_path, content):
     write_json(tmp_path / "pairs.json", content)
     places = {"model": str(tmp_path / "start"), "pairs": str(tmp_path / "pairs.json")}
     with pytest.raises(UserError, match="pairs"):
-        train(replace(config, **places))
+        train_contrastive(replace(config, **places))
 
 
 @pytest.mark.parametrize("name", ["pairs.JSONL", "pairs.csv"])
@@ -370,7 +370,7 @@ def test_train_reads_pairs_as_people_have_them(encoder, pairs, config, tmp_path,
     changes = {"model": str(tmp_path / "start"), "output": str(tmp_path / "end")}
     (tmp_path / "texts.txt").write_text("open read " * 10)
     changes |= {"pairs": str(tmp_path / name), "texts": str(tmp_path / "texts.txt"), "cloze": 0.5}
-    result = train(replace(config, **changes), notice=said.append)
+    result = train_contrastive(replace(config, **changes), notice=said.append)
     assert (result["pairs"], result["repeated_pairs"]) == (24, 1)
     assert len(said) == 1
     assert "pairs that lack a text: 1" in said[0]
@@ -394,7 +394,7 @@ def test_train_names_a_source_that_cannot_be_read(encoder, pairs, config, tmp_pa
     changes = {k: v.format(tmp_path) if isinstance(v, str) else v for k, v in changes.items()}
     given = {"model": str(tmp_path / "start"), "pairs": str(tmp_path / "pairs.json"), **changes}
     with pytest.raises(UserError, match=words):
-        train(replace(config, **given))
+        train_contrastive(replace(config, **given))
 
 
 def test_the_command_ends_in_a_line_without_a_network(
@@ -447,7 +447,9 @@ def test_a_wrong_configuration_is_named(tmp_path, content):
 
 def test_cloze_passages_come_from_the_texts_alike_in_every_process(encoder, pairs, config):
     texts = [" ".join(f"word{i} in text {n}" for i in range(20)) for n in range(3)]
-    objective = Contrast(pairs, encoder, replace(config, cloze=1.0, document_length=500), texts)
+    objective = ContrastiveObjective(
+        pairs, encoder, replace(config, cloze=1.0, document_length=500), texts
+    )
     whole = objective.batch(3, 0, 1)
     shares = [objective.batch(3, rank, 2) for rank in range(2)]
     for side in (0, 1):
@@ -465,4 +467,4 @@ def test_cloze_passages_come_from_the_texts_alike_in_every_process(encoder, pair
     )
     assert words[at : at + len(passage.split())] == passage.split()
     with pytest.raises(UserError, match="no text is long enough"):
-        Contrast(pairs, encoder, replace(config, cloze=0.5), ["too short"])
+        ContrastiveObjective(pairs, encoder, replace(config, cloze=0.5), ["too short"])

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from groundup.data.tokenizer import train_tokenizer
-from groundup.embed.contrast import Contrast, ContrastConfig
 from groundup.embed.encoder import SentenceEncoder
+from groundup.embed.objective import ContrastiveConfig, ContrastiveObjective
 from groundup.embed.retrieval import RetrievalTask
 from groundup.neobert.generation import write
 from groundup.neobert.mlm import tokenize_rows
 from groundup.neobert.modeling import NeoBERTForMaskedLM
 from groundup.neobert.perplexity import Evaluator
-from groundup.train.loop import LoopConfig
+from groundup.train.config import LoopConfig
 
 Take = Callable[[SentenceEncoder, list[Any]], object]
 
@@ -25,8 +25,8 @@ def _evaluate(encoder: SentenceEncoder, texts: list[Any]) -> object:
 
 
 def _contrast(encoder: SentenceEncoder, pairs: list[tuple[Any, Any]], **more: Any) -> object:
-    config = ContrastConfig("model", "pairs", "output", LoopConfig(steps=1), batch_size=1)
-    return Contrast(pairs, encoder, replace(config, cloze=0.0), **more)
+    config = ContrastiveConfig("model", "pairs", "output", LoopConfig(steps=1), batch_size=1)
+    return ContrastiveObjective(pairs, encoder, replace(config, cloze=0.0), **more)
 
 
 TAKERS: dict[str, Take] = {

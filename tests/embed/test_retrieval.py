@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from groundup.embed.retrieval import (
     RetrievalTask,
     bm25,
-    evaluate,
+    evaluate_retrieval,
     paired_bootstrap,
-    score_matrix,
+    retrieval_metrics,
 )
 from groundup.lab.errors import UserError
 
@@ -23,7 +23,7 @@ def test_ndcg_is_scikit_learns(queries, more, seed):
     from sklearn.metrics import ndcg_score
 
     scores = np.random.default_rng(seed).normal(size=(queries, queries + more)).astype(np.float32)
-    result = score_matrix(scores)
+    result = retrieval_metrics(scores)
     if queries + more > 1:  # scikit-learn refuses a single document
         right = np.eye(queries, queries + more)
         assert result.ndcg == pytest.approx(ndcg_score(right, scores, k=10), abs=1e-9)
@@ -35,14 +35,14 @@ def test_ndcg_is_scikit_learns(queries, more, seed):
 
 def test_ranks_by_hand():
     scores = np.array([[3, 1, 2], [3, 1, 2], [2, 3, 1]], np.float32)  # ranks 1, 3, 3
-    result = score_matrix(scores)
+    result = retrieval_metrics(scores)
     np.testing.assert_allclose(result.per_query, [1, 1 / math.log2(4), 1 / math.log2(4)])
     assert result.recall == 1
 
 
 def test_rank_ten_counts_and_eleven_does_not():
     scores = np.tile(np.arange(12, 0, -1, dtype=np.float32), (12, 1))  # query i at rank i + 1
-    result = score_matrix(scores)
+    result = retrieval_metrics(scores)
     assert result.recall == pytest.approx(10 / 12)
     assert result.per_query[9] == pytest.approx(1 / math.log2(11))
     assert result.per_query[10] == 0
@@ -50,15 +50,15 @@ def test_rank_ten_counts_and_eleven_does_not():
 
 @pytest.mark.parametrize("constant", [0.0, 1.0, np.nan])
 def test_a_constant_score_earns_nothing(constant):
-    result = score_matrix(np.full((20, 20), constant, np.float32))
+    result = retrieval_metrics(np.full((20, 20), constant, np.float32))
     assert result.ndcg == result.recall == 0
 
 
 def test_mteb_agrees_on_the_same_vectors(encoder, pairs):
     task = RetrievalTask.from_pairs(pairs)
-    result = evaluate(encoder, task, 40)
+    result = evaluate_retrieval(encoder, task, 40)
     scores = encoder.encode(task.queries, 40) @ encoder.encode(task.documents, 40).T
-    ours = score_matrix(scores)
+    ours = retrieval_metrics(scores)
     assert 0 < ours.recall < 1  # a task that a random encoder neither fails nor solves
     assert result.ndcg == pytest.approx(ours.ndcg, abs=1e-4)  # mteb rounds to five digits
     assert result.recall == pytest.approx(ours.recall, abs=1e-4)
@@ -67,7 +67,7 @@ def test_mteb_agrees_on_the_same_vectors(encoder, pairs):
 
 def test_mteb_scores_two_models_of_one_name_apart(encoder, causal, pairs):
     task = RetrievalTask.from_pairs(pairs)
-    assert evaluate(encoder, task, 40).ndcg != evaluate(causal, task, 40).ndcg
+    assert evaluate_retrieval(encoder, task, 40).ndcg != evaluate_retrieval(causal, task, 40).ndcg
 
 
 def test_bm25_by_hand():
@@ -86,7 +86,7 @@ def test_bm25_by_hand():
         return total
 
     scores = np.array([[score(q, i) for i in range(3)] for q in queries], np.float32)
-    expected = score_matrix(scores)
+    expected = retrieval_metrics(scores)
     received = bm25(RetrievalTask(queries, documents))
     np.testing.assert_allclose(received.per_query, expected.per_query)
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2Model
 
-from groundup.embed.adapters import LoraSettings, add_lora, merge_lora
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.retrieval import RetrievalTask, evaluate
+from groundup.embed.lora import LoraSettings, add_lora, merge_lora
+from groundup.embed.retrieval import RetrievalTask, evaluate_retrieval
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json, write_json
 from groundup.neobert.decoder import NeoDecoderModel
@@ -150,7 +150,7 @@ def test_vectors_and_scores_are_ours(kind, saved, elsewhere, pairs):
     np.testing.assert_allclose(elsewhere[f"{kind}/vectors"], ours, rtol=0, atol=CLOSE)
     np.testing.assert_allclose(SentenceEncoder.load(folder).encode(TEXTS), ours, atol=CLOSE)
     assert elsewhere[f"{kind}/max_length"] == encoder.max_length
-    scores = evaluate(encoder, RetrievalTask.from_pairs(pairs))
+    scores = evaluate_retrieval(encoder, RetrievalTask.from_pairs(pairs))
     np.testing.assert_allclose(
         elsewhere[f"{kind}/scores"], [scores.ndcg, scores.recall], rtol=0, atol=1e-6
     )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from groundup.data.entries import Entry
+from groundup.data.docstrings import Entry
 from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.search import Index
+from groundup.embed.search import SearchIndex
 from groundup.lab.errors import UserError
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.modeling import NeoBERTModel
@@ -39,7 +39,7 @@ def encoder() -> SentenceEncoder:
 
 
 def test_finds_and_round_trips(encoder: SentenceEncoder, tmp_path: Path) -> None:
-    index = Index.build(encoder, ENTRIES)
+    index = SearchIndex.build(encoder, ENTRIES)
     np.testing.assert_allclose(np.linalg.norm(index.vectors, axis=1), 1, rtol=1e-5)
     for entry in ENTRIES:
         text = f"{entry.name} {entry.summary}"
@@ -49,13 +49,13 @@ def test_finds_and_round_trips(encoder: SentenceEncoder, tmp_path: Path) -> None
     assert scores == sorted(scores, reverse=True)
     assert hits[0].name == "os.path.join"
     index.save(tmp_path / "index")
-    again = Index.load(tmp_path / "index")
+    again = SearchIndex.load(tmp_path / "index")
     assert again.names == index.names
     np.testing.assert_array_equal(again.vectors, index.vectors)
 
 
 def test_errors(encoder: SentenceEncoder, tmp_path: Path) -> None:
-    index = Index.build(encoder, ENTRIES)
+    index = SearchIndex.build(encoder, ENTRIES)
     with pytest.raises(UserError, match="question is empty"):
         index.search(encoder, "  ")
     with pytest.raises(UserError, match="at least 1"):
@@ -63,13 +63,13 @@ def test_errors(encoder: SentenceEncoder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the question holds half a character"):
         index.search(encoder, "caf\udce9")
     with pytest.raises(UserError, match="corpus is empty"):
-        Index.build(encoder, [])
+        SearchIndex.build(encoder, [])
     with pytest.raises(UserError, match="no search index"):
-        Index.load(tmp_path)
+        SearchIndex.load(tmp_path)
     index.save(tmp_path / "index")
     (tmp_path / "index" / "vectors.safetensors").write_bytes(b"cut")
     with pytest.raises(UserError, match=r"is damaged.*groundup tour"):
-        Index.load(tmp_path / "index")
+        SearchIndex.load(tmp_path / "index")
     (tmp_path / "index" / "vectors.safetensors").unlink()
     with pytest.raises(UserError, match=r"is damaged.*groundup tour"):
-        Index.load(tmp_path / "index")
+        SearchIndex.load(tmp_path / "index")

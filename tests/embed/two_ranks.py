@@ -13,11 +13,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from groundup.embed.adapters import LoraSettings, add_lora
-from groundup.embed.contrast import Contrast, gradient_error, load_config, train
+from groundup.embed.distributed import all_gather, row_offset
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.gather import gather, offset
+from groundup.embed.lora import LoraSettings, add_lora
 from groundup.embed.losses import info_nce
+from groundup.embed.objective import ContrastiveObjective
+from groundup.embed.train import gradient_error, load_config, train_contrastive
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json
 
@@ -63,27 +64,27 @@ def gradients() -> dict[str, float]:
         return relative(weight.grad / processes, full)
 
     right = rank * len(mine)
-    assert offset(len(mine)) == right
+    assert row_offset(len(mine)) == right
     return {
-        "exact": ours(gather, right),
+        "exact": ours(all_gather, right),
         "torch": ours(torch_gather, right),
         "detached": ours(detached, right),
         "detached_scaled": ours(detached, right, float(processes)),
-        "no_offset": ours(gather, 0),
+        "no_offset": ours(all_gather, 0),
     }
 
 
 def forward_is_rank_order() -> bool:
     rank = dist.get_rank()
     rows = torch.full((2, 3), float(rank)).T.contiguous().T  # not contiguous
-    return gather(rows)[:, 0].tolist() == [0.0, 0.0, 1.0, 1.0]
+    return all_gather(rows)[:, 0].tolist() == [0.0, 0.0, 1.0, 1.0]
 
 
 def others_gradient() -> list[float]:
     """gather(x) + z: addition hands both the very same gradient tensor."""
     x = torch.ones(1, 1, requires_grad=True)
     z = torch.zeros(2, 1, requires_grad=True)
-    (gather(x) + z).sum().backward()
+    (all_gather(x) + z).sum().backward()
     return [float(x.grad.detach()), *z.grad.flatten().tolist()]
 
 
@@ -93,7 +94,7 @@ def main() -> None:
     config = load_config(folder / "contrast.json")
     pairs = [(q, d) for q, d in read_json(Path(config.pairs))]
     encoder = SentenceEncoder.load(Path(config.model))
-    objective = Contrast(pairs, encoder, config)
+    objective = ContrastiveObjective(pairs, encoder, config)
     result = {
         "gradients": gradients(),
         "order": forward_is_rank_order(),
@@ -103,18 +104,18 @@ def main() -> None:
     }
     objective.collect = detached
     result["contrast_detached"] = gradient_error(encoder, objective)
-    objective.collect = gather
+    objective.collect = all_gather
     add_lora(encoder, LoraSettings(rank=2))
     for name, parameter in encoder.named_parameters():
         if "lora_B" in name:  # at zero, A would have no gradient
             torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
     result["contrast_lora"] = gradient_error(encoder, objective)
-    odd = Contrast(pairs, encoder, replace(config, batch_size=7))
+    odd = ContrastiveObjective(pairs, encoder, replace(config, batch_size=7))
     try:
         odd.batch(0, dist.get_rank(), dist.get_world_size())
     except UserError as error:
         result["unequal"] = str(error)
-    result["train"] = train(config)
+    result["train"] = train_contrastive(config)
     if dist.get_rank() == 0:
         (folder / "result.json").write_text(json.dumps(result))
     dist.barrier()

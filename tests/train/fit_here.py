@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from groundup.train.loop import LoopConfig, Step, fit
+from groundup.train.config import LoopConfig
+from groundup.train.loop import StepMetrics, fit
 
 
 @dataclass
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
 
-    def tell(step: Step) -> None:
+    def tell(step: StepMetrics) -> None:
         print(step.step, flush=True)
         if given.slow:
             time.sleep(0.05)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from groundup.lab.errors import GroundUpError
 from groundup.train import checkpoint
-from groundup.train.checkpoint import states
-from groundup.train.loop import LoopConfig, fit
+from groundup.train.checkpoint import saved_states
+from groundup.train.config import LoopConfig
+from groundup.train.loop import fit
 
 BROKEN_AT = 4  # the micro-batch, from 0, at which process 1 goes wrong
 
@@ -60,7 +61,7 @@ def meet(poison: str, folder: Path) -> dict[str, object]:
     else:
         raised = "nothing"
     finite = all(bool(p.isfinite().all()) for p in model.parameters())
-    return {"raised": raised, "states": [p.name for p in states(folder)], "finite": finite}
+    return {"raised": raised, "states": [p.name for p in saved_states(folder)], "finite": finite}
 
 
 def disk_full(folder: Path) -> str:

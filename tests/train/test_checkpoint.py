@@ -77,7 +77,7 @@ def test_old_states_are_deleted_and_order_is_by_number(tmp_path):
     model, optimizer = trained(1)
     for step in (5, 9, 10, 100):
         checkpoint.save(tmp_path, model, optimizer, step, 0.0)
-    assert [p.name for p in checkpoint.states(tmp_path)] == ["step-00000010", "step-00000100"]
+    assert [p.name for p in checkpoint.saved_states(tmp_path)] == ["step-00000010", "step-00000100"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000010", "step-00000100"]
 
 

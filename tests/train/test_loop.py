@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from groundup.train.checkpoint import states
-from groundup.train.loop import LoopConfig, Step, fit, parameter_groups, schedule
+from groundup.train.checkpoint import saved_states
+from groundup.train.config import LoopConfig
+from groundup.train.loop import StepMetrics, fit
+from groundup.train.optimizer import learning_rate, parameter_groups
 
 SCRIPT = Path(__file__).with_name("fit_here.py")
 _spec = importlib.util.spec_from_file_location("fit_here", SCRIPT)
@@ -37,7 +39,7 @@ def by_hand(config: LoopConfig) -> dict[str, Tensor]:
     assert config.steps is not None
     for step in range(config.steps):
         for group in optimizer.param_groups:
-            group["lr"] = schedule(step / config.steps, config) * group["scale"]
+            group["lr"] = learning_rate(step / config.steps, config) * group["scale"]
         x, y = data.batch(step, 0, 1)
         optimizer.zero_grad()
         ((model(x) - y).square().sum() / len(x)).backward()
@@ -102,7 +104,7 @@ def test_steps_are_reported_with_the_mean_loss_before_the_update():
     assert heard[0].loss == pytest.approx(float((before(x) - y).square().sum().detach() / 12))
     assert [step.step for step in heard] == [1, 2, 3, 4, 5]
     assert [step.done for step in heard] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
-    assert isinstance(heard[0], Step)
+    assert isinstance(heard[0], StepMetrics)
     assert not model.training
 
 
@@ -140,14 +142,14 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(tmp_path, dropout):
     whole = fit_here.network(dropout)
     fit(whole, fit_here.Ragged(), CONFIG)
 
-    def stop(step: Step) -> None:
+    def stop(step: StepMetrics) -> None:
         if step.step == 14:
             raise Stop
 
     broken = fit_here.network(dropout)
     with pytest.raises(Stop):
         fit(broken, fit_here.Ragged(), CONFIG, stop, tmp_path, save_every=4)
-    assert [p.name for p in states(tmp_path)] == ["step-00000008", "step-00000012"]
+    assert [p.name for p in saved_states(tmp_path)] == ["step-00000008", "step-00000012"]
     torch.manual_seed(999)
     torch.rand(17)  # the random state of the process does not matter
     resumed, heard = fit_here.network(dropout), []
@@ -186,7 +188,7 @@ def test_killed_and_resumed_is_the_uninterrupted_run(tmp_path):
                 break
     assert running.returncode == -9
     assert not (tmp_path / "killed").exists()
-    assert states(tmp_path / "states")
+    assert saved_states(tmp_path / "states")
     second = [*command, str(tmp_path / "resumed"), *folder]
     told = subprocess.run(second, env=environment, capture_output=True, text=True, check=True)
     assert 1 < int(told.stdout.split()[0]) <= 12
@@ -200,7 +202,7 @@ def test_a_time_box_ends_and_the_schedule_follows_the_clock():
             time.sleep(0.01)
             return super().batch(index, rank, processes)
 
-    heard: list[Step] = []
+    heard: list[StepMetrics] = []
     config = LoopConfig(seconds=0.5, lr=1.0, warmup=0.2)
     begin = time.perf_counter()
     steps = fit(fit_here.network(), Slow(), config, heard.append)
@@ -208,7 +210,7 @@ def test_a_time_box_ends_and_the_schedule_follows_the_clock():
     assert steps == len(heard) >= 1
     assert all(step.done < 1 for step in heard)
     assert heard[-1].seconds >= 0.5 > heard[-1].done * 0.5
-    assert [step.lr for step in heard] == [schedule(step.done, config) for step in heard]
+    assert [step.lr for step in heard] == [learning_rate(step.done, config) for step in heard]
 
 
 def test_only_what_requires_a_gradient_moves():
@@ -236,7 +238,7 @@ def test_schedule_is_a_rise_and_half_a_cosine(done, warmup, floor):
     else:
         turn = math.pi * (done - warmup) / (1 - warmup)
         expected = 2 * (floor + (1 - floor) * (1 + math.cos(turn)) / 2)
-    assert schedule(done, config) == pytest.approx(expected, abs=1e-6)
+    assert learning_rate(done, config) == pytest.approx(expected, abs=1e-6)
 
 
 def test_groups_by_rate_and_decay():

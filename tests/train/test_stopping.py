@@ -16,9 +16,10 @@ from torch import nn
 
 from groundup.lab.errors import UserError, WorkError
 from groundup.lab.seeds import seed_at
-from groundup.train.checkpoint import states
-from groundup.train.loop import LoopConfig, Step, fit
-from groundup.train.modes import evaluating, same_modes
+from groundup.train.checkpoint import saved_states
+from groundup.train.config import LoopConfig
+from groundup.train.loop import StepMetrics, fit
+from groundup.train.module_mode import evaluation_mode, preserve_mode
 
 SCRIPT = Path(__file__).with_name("stop_here.py")
 _spec = importlib.util.spec_from_file_location("stop_here", SCRIPT)
@@ -46,7 +47,7 @@ def test_a_step_that_is_not_finite_is_not_taken(tmp_path, poison, said):
     with pytest.raises(WorkError, match=rf"after step 4: {said}.*lower lr.*0\.05"):
         fit(model, Alone(poison), CONFIG, heard.append, tmp_path, save_every=1)
     assert [step.step for step in heard] == [1, 2, 3, 4]
-    assert [p.name for p in states(tmp_path)] == ["step-00000003", "step-00000004"]
+    assert [p.name for p in saved_states(tmp_path)] == ["step-00000003", "step-00000004"]
     # What is left in memory is what is on disk: the weights after the last good step.
     kept = load_file(tmp_path / "step-00000004" / "weights.safetensors")
     for name, value in model.state_dict().items():
@@ -65,7 +66,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     config = LoopConfig(steps=1, lr=1e38, lr_scale={"": 1e3}, warmup=0.0)
     with pytest.raises(WorkError, match="after step 1: its weights hold NaN or infinity"):
         fit(model, Alone(""), config, None, tmp_path, save_every=1)
-    assert states(tmp_path) == []
+    assert saved_states(tmp_path) == []
     with pytest.raises(WorkError, match="weights"):  # nor handed to whoever saves the model
         fit(stop_here.network(), Alone(""), config)
 
@@ -109,7 +110,7 @@ def test_the_gradient_norm_is_reported_before_clipping():
     (twin(x).square().sum() / len(x)).backward()
     norm = math.sqrt(sum(float(p.grad.double().square().sum()) for p in twin.parameters()))
     fit(model, Alone(""), replace(CONFIG, steps=1, clip=norm / 10), heard.append)
-    assert isinstance(heard[0], Step)
+    assert isinstance(heard[0], StepMetrics)
     # float32 sums of some tens of squares
     assert heard[0].gradient_norm == pytest.approx(norm, rel=1e-5)
 
@@ -208,7 +209,7 @@ def test_another_run_cannot_take_up_the_states(tmp_path):
     again("parameters was", Described(""), wider)
     position = tmp_path / "step-00000006" / "position.json"
     noted = json.loads(position.read_text())
-    noted["made_with"]["processes"] = 2
+    noted["fingerprint"]["processes"] = 2
     position.write_text(json.dumps(noted))
     again("processes was 2 and is 1", Described(""))
     position.write_text(json.dumps({"step": 6, "seconds": 1.0}))
@@ -258,12 +259,12 @@ def test_modes_come_back_module_by_module():
     assert len(set(before)) == 2
 
     def evaluates() -> None:
-        with evaluating(model):
+        with evaluation_mode(model):
             assert not any(module.training for module in model.modules())
             raise Stop
 
     def trains() -> None:
-        with same_modes(model):
+        with preserve_mode(model):
             model.train()
             raise Stop
 

@@ -51,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     # said before NumPy is imported, and the user's own setting stands.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:  # from the first import on: Ctrl-C may come at any moment
-        from groundup.lab.quiet import quiet_libraries
-        from groundup.lab.streams import drop, prepare_streams
+        from groundup.lab.library_logs import quiet_libraries
+        from groundup.lab.streams import discard_output, prepare_streams
 
         prepare_streams()
         quiet_libraries()
@@ -62,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         _complain("\ninterrupted: nothing half-written was left behind")
         return 130
     except BrokenPipeError:  # the reader (`| head`) has left; nothing more can be said to it
-        drop(sys.stdout)
+        discard_output(sys.stdout)
         return 0
     except OSError as error:  # of the flush, such as a full disk
-        drop(sys.stdout)
+        discard_output(sys.stdout)
         _complain(f"error: the output can't be written: {error.strerror}")
         return 1
     return code

@@ -8,7 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from groundup.lab.streams import drop, prepare_streams
+from groundup.lab.streams import discard_output, prepare_streams
 
 
 def main(file: str) -> int:
@@ -24,7 +24,7 @@ def main(file: str) -> int:
         runpy.run_path(file, run_name="__main__")
         sys.stdout.flush()
     except BrokenPipeError:
-        drop(sys.stdout)
+        discard_output(sys.stdout)
     except KeyboardInterrupt:
         return 130
     return 0

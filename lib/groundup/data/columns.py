@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from groundup.data.notes import Notes
-from groundup.data.tables import kind
+from groundup.data.notices import Notices
+from groundup.data.tables import file_suffix
 from groundup.lab.errors import UserError
 
 PAIR_COLUMNS = (
@@ -19,14 +19,14 @@ PAIR_COLUMNS = (
 """Names that tell which two columns are a pair."""
 
 
-def text_column(name: str, rows: list[dict[str, Any]], given: str | None, notes: Notes) -> str:
+def text_column(name: str, rows: list[dict[str, Any]], given: str | None, notes: Notices) -> str:
     """The column of a table that holds its text.
 
     Args:
         name: of the table, for errors.
         rows: the first of it.
         given: what the caller names. None: ``text``, or the only one in which there are words.
-        notes: told of a column that was chosen for its words.
+        notes: counts a column that was chosen for its words.
 
     Raises:
         UserError: there is no such column, or it can't be told.
@@ -47,7 +47,7 @@ def text_column(name: str, rows: list[dict[str, Any]], given: str | None, notes:
 
 
 def pair_columns(
-    name: str, rows: list[dict[str, Any]], given: tuple[str, str] | None, notes: Notes
+    name: str, rows: list[dict[str, Any]], given: tuple[str, str] | None, notes: Notices
 ) -> tuple[str, str]:
     """The two columns of a table that make a pair; see :func:`text_column`.
 
@@ -82,7 +82,7 @@ def _refuse_row(name: str, chosen: list[str]) -> None:
 
 def _worded(name: str, names: list[str], rows: list[dict[str, Any]]) -> list[str]:
     """The columns in which some row has a text; CSV does not tell a number from one."""
-    typed = kind(Path(name)) not in (".csv", ".tsv")
+    typed = file_suffix(Path(name)) not in (".csv", ".tsv")
 
     def text(value: object) -> bool:
         return isinstance(value, str) and bool(value.strip()) and (typed or not _number(value))

@@ -28,9 +28,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from groundup.data import docstrings, entries
-from groundup.data.entries import Entry, normal_text, unique, without_near_copies
-from groundup.data.notes import Notice, warn
+from groundup.data import deduplication, docstrings
+from groundup.data.deduplication import normal_text, without_near_copies, without_repeats
+from groundup.data.docstrings import Entry
+from groundup.data.notices import Notice, warn
 from groundup.data.texts import read_documents
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
@@ -44,7 +45,7 @@ _NOT_DOCUMENTATION = {"site-packages", "dist-packages", "test", "tests", "idle_t
 Progress = Callable[[int, int], None]
 
 
-class Splits(NamedTuple):
+class CorpusSplits(NamedTuple):
     """Three corpora that share no module, no pair and (nearly) no text."""
 
     train: "Corpus"
@@ -71,7 +72,7 @@ class Corpus:
             digest.update(json.dumps(fields).encode())
         return digest.hexdigest()
 
-    def split(self, *, test: float = 0.08, development: float = 0.06) -> Splits:
+    def split(self, *, test: float = 0.08, development: float = 0.06) -> CorpusSplits:
         """Assign each module to one split by a hash of its name.
 
         Rows of one module resemble each other, so a split by row would let a model be tested on
@@ -94,7 +95,7 @@ class Corpus:
         held_out = parts[2]
         dev = without_near_copies(parts[1], held_out)
         train = without_near_copies(parts[0], dev + held_out)
-        return Splits(*(Corpus(tuple(p), self.versions) for p in (train, dev, held_out)))
+        return CorpusSplits(*(Corpus(tuple(p), self.versions) for p in (train, dev, held_out)))
 
     def text(self) -> list[str]:
         """All prose as paragraphs, each once."""
@@ -150,7 +151,7 @@ def read_packages(
     corpus = _load(path) if path else None
     if corpus is None:
         rows, skipped = _read_files([(module, str(p)) for module, p in files], workers, progress)
-        corpus = Corpus(unique(Entry(*row) for row in rows), versions, skipped)
+        corpus = Corpus(without_repeats(Entry(*row) for row in rows), versions, skipped)
         if path and corpus.entries:
             _save(corpus, path)
     if not corpus.entries:
@@ -161,7 +162,7 @@ def read_packages(
     return corpus
 
 
-def read_text(
+def read_paragraphs(
     source: str | Path,
     *,
     column: str | None = None,
@@ -219,7 +220,7 @@ def _version(package: str) -> str:
 
 def _cache_key(files: Iterable[tuple[str, Path]], versions: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(versions, sort_keys=True).encode())
-    for source in (__file__, docstrings.__file__, entries.__file__):
+    for source in (__file__, docstrings.__file__, deduplication.__file__):
         digest.update(Path(source).read_bytes())
     for module, path in files:
         # A link that leads nowhere, as an editor's lock is one, has a size of its own.
@@ -229,13 +230,13 @@ def _cache_key(files: Iterable[tuple[str, Path]], versions: dict[str, str]) -> s
 
 def _read_files(
     files: Sequence[tuple[str, str]], workers: int, progress: Progress | None
-) -> tuple[list[docstrings.Row], int]:
+) -> tuple[list[docstrings.EntryFields], int]:
     """Rows of all files in the order of ``files``, and how many files were unreadable.
 
     The workers run ``docstrings.py`` as a script, not through ``multiprocessing``: that would run a
     caller's own script again (spawn), or copy its threads half-way through their work (fork).
     """
-    answers: list[list[docstrings.Row] | None] = [None] * len(files)
+    answers: list[list[docstrings.EntryFields] | None] = [None] * len(files)
     finished = Counter[int]()
 
     def read_share(first: int) -> None:

@@ -1,8 +1,8 @@
 """From the bytes of a file to its characters: compression, encodings, ends of lines.
 
-A byte order mark says how a file is encoded. Without one it is UTF-8, or what the reader is told;
-what does not decode is refused with file, byte and line. Nothing is guessed, so no text turns into
-wrong characters. Lines end in ``"\\n"`` afterwards, whatever they ended in before.
+A byte order mark says how a file is encoded. Without one it is UTF-8, or the encoding that the
+caller names; what does not decode is refused with file, byte and line. Nothing is guessed, so no
+text turns into wrong characters. Lines end in ``"\\n"`` afterwards, whatever they ended in before.
 """
 
 import bz2
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from groundup.data.notes import Notes
+from groundup.data.notices import Notices
 from groundup.lab.errors import UserError
 
 COMPRESSED = (".gz", ".bz2", ".xz")
@@ -44,13 +44,13 @@ _UNPACK: tuple[tuple[re.Pattern[bytes], Any], ...] = (
 )
 
 
-def characters(path: Path, encoding: str | None, notes: Notes) -> Iterator[str]:
+def read_characters(path: Path, encoding: str | None, notes: Notices) -> Iterator[str]:
     """The text of a file, a piece at a time.
 
     Args:
         path: a file, packed with gzip, bzip2 or xz, or not packed.
         encoding: of a file that has no byte order mark and is not UTF-8. None: it must be UTF-8.
-        notes: told of byte order marks inside the text, which are left out, and of files in UTF-8
+        notes: counts byte order marks inside the text, which are left out, and of files in UTF-8
             where another encoding was given.
 
     Raises:
@@ -69,13 +69,13 @@ def characters(path: Path, encoding: str | None, notes: Notes) -> Iterator[str]:
                 yield text
 
 
-def lines(path: Path, encoding: str | None, notes: Notes) -> Iterator[str]:
-    r"""The lines of a file, each with its ``"\n"``; see :func:`characters`.
+def read_lines(path: Path, encoding: str | None, notes: Notices) -> Iterator[str]:
+    r"""The lines of a file, each with its ``"\n"``; see :func:`read_characters`.
 
     Only an end of line ends one: U+2028 and the like are characters of the text.
     """
     begun = ""
-    for text in characters(path, encoding, notes):
+    for text in read_characters(path, encoding, notes):
         *whole, begun = (begun + text).split("\n")
         for line in whole:
             yield line + "\n"
@@ -103,7 +103,7 @@ def known_encoding(name: str | None) -> str | None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what may happen while a file is read into an error that names it."""
+    """Turn errors of reading a file into one that names it."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
@@ -177,7 +177,7 @@ def _decoded(file: IO[bytes], path: Path, encoding: str | None) -> Iterator[str]
 
 
 def _not_text(path: Path, encoding: str, error: UnicodeDecodeError, start: int, line: int) -> str:
-    """What to say of bytes that do not decode."""
+    """The message about bytes that do not decode."""
     what = f"{path} is not {encoding.upper()} text (byte {start + error.start}) in line {line}: "
     if error.reason in (
         "unexpected end of data",
@@ -203,7 +203,7 @@ def _not_text(path: Path, encoding: str, error: UnicodeDecodeError, start: int, 
 
 
 def _binary_text(path: Path, encoding: str, some: bytes, byte: int, line: int) -> str:
-    """What to say of a NUL byte."""
+    """The message about a NUL byte."""
     what = f"{path} holds a NUL byte (byte {byte}) in line {line}: "
     if encoding != "utf-8":
         return what + f"its encoding is not {encoding}, or it is not text"

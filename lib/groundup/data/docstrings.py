@@ -13,9 +13,30 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-Row = tuple[str, str, str, str]
+EntryFields = tuple[str, str, str, str]
 """Qualified name, module, summary, body."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The documentation of one module, class or function."""
+
+    name: str
+    """Qualified name, such as ``os.path.join``."""
+    module: str
+    summary: str
+    """The first sentence."""
+    body: str
+    """The prose after it, without the summary; ``""`` where there is none."""
+
+    @property
+    def public(self) -> bool:
+        """Whether no part of the name inside its module begins with an underscore."""
+        inside = self.name.removeprefix(self.module).strip(".")
+        return not any(part.startswith("_") for part in inside.split("."))
+
 
 MIN_SUMMARY_WORDS, MAX_SUMMARY_WORDS = 4, 60
 MIN_PARAGRAPH_WORDS = 4
@@ -45,7 +66,7 @@ _MARKUP = (
 _SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!etc)[.!?](?=\s+[A-Z(])")
 
 
-def read_file(module: str, path: str) -> list[Row]:
+def read_file(module: str, path: str) -> list[EntryFields]:
     """Every documented object of one file as ``(name, module, summary, body)``.
 
     Raises:

@@ -22,10 +22,10 @@ def hub_rows(name: str, hint: str = "") -> Iterator[Row]:
 
     Args:
         name: ``owner/name``.
-        hint: goes behind the error of a data set that can't be had.
+        hint: added to the error for a data set that can't be read.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is no data set of that name.
         WorkError: the Hub can't be reached.
     """
     import datasets

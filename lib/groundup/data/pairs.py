@@ -1,12 +1,8 @@
-"""Pairs of texts that belong together: read them, keep each once, and make more of them."""
+"""Pairs of texts that belong together: keep each once, and make more of them."""
 
 from collections.abc import Sequence
 
 import numpy as np
-
-from groundup.data.texts import read_pairs as load_pairs
-
-__all__ = ["LONGEST_PASSAGE", "SHORTEST_PASSAGE", "cloze", "distinct", "load_pairs"]
 
 
 def distinct(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

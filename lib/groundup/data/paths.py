@@ -5,11 +5,11 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from groundup.data.notes import Notes
+from groundup.data.notices import Notices
 from groundup.lab.errors import UserError
 
 
-def find(source: str | Path) -> Path | None:
+def find_path(source: str | Path) -> Path | None:
     """The path that is written in ``source``, if there is a file or folder.
 
     Raises:
@@ -59,7 +59,7 @@ def did_you_mean(source: str | Path, also: Collection[str] = ()) -> str:
     return f"; did you mean {found}?"
 
 
-def files_below(folder: Path, notes: Notes) -> Iterator[Path]:
+def files_below(folder: Path, notes: Notices) -> Iterator[Path]:
     """Every file in a folder and the folders in it, by name; links are followed, each file once.
 
     Hidden files and folders, links that lead nowhere or in a circle, and what is not a file (a
@@ -71,7 +71,7 @@ def files_below(folder: Path, notes: Notes) -> Iterator[Path]:
     yield from _below(folder, notes, set())
 
 
-def _below(folder: Path, notes: Notes, known: set[str]) -> Iterator[Path]:
+def _below(folder: Path, notes: Notices, known: set[str]) -> Iterator[Path]:
     known.add(os.path.realpath(folder))
     try:
         paths = sorted(folder.iterdir())

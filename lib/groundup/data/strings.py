@@ -25,12 +25,12 @@ def check_texts(texts: Iterable[object], name: str = "texts") -> Iterator[str]:
                 f"{name}[{number}] is {text!r:.40} ({type(text).__name__}), not a string: leave it "
                 "out or decode it"
             )
-        if half := half_character(text):
+        if half := lone_surrogate(text):
             raise ValueError(f"{name}[{number}] holds {half}: the text was cut, or decoded wrongly")
         yield text
 
 
-def half_character(text: str) -> str:
+def lone_surrogate(text: str) -> str:
     r"""The first lone surrogate of a text, such as ``"half a character (\ud83d)"``; "" if none.
 
     Python keeps one for a byte that it could not decode and for half of a pair in JSON; no

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundup.data.decoding import COMPRESSED, characters, lines
-from groundup.data.notes import Notes
+from groundup.data.decoding import COMPRESSED, read_characters, read_lines
+from groundup.data.notices import Notices
 from groundup.lab.errors import UserError
 
 TEXTS = (".txt", ".text", ".md", ".markdown", ".rst")
@@ -40,35 +40,35 @@ class Row:
     value: Any
 
 
-def kind(path: Path) -> str:
-    """The suffix that says what a file is, in lower case, without one of compression."""
+def file_suffix(path: Path) -> str:
+    """The suffix that names a file's format, in lower case, without one of compression."""
     name = path.name.lower()
     for suffix in COMPRESSED:
         name = name.removesuffix(suffix)
     return Path(name).suffix
 
 
-def rows(path: Path, encoding: str | None, notes: Notes) -> Iterator[Row]:
+def read_rows(path: Path, encoding: str | None, notes: Notices) -> Iterator[Row]:
     """The rows of a table, one after the other.
 
     Args:
         path: its suffix is one of :data:`TABLES`.
-        encoding: see :func:`groundup.data.decoding.characters`.
+        encoding: see :func:`groundup.data.decoding.read_characters`.
         notes: see there.
 
     Raises:
         UserError: it can't be read, or a row is broken.
     """
-    suffix = kind(path)
+    suffix = file_suffix(path)
     if suffix == ".parquet":
         return _parquet(path)
     if suffix == ".json":
         return _json(path, encoding, notes)
     read = {".csv": _csv, ".tsv": _tsv}.get(suffix, _json_lines)
-    return read(path, lines(path, encoding, notes))
+    return read(path, read_lines(path, encoding, notes))
 
 
-def missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     """Whether a value is None or NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
@@ -103,9 +103,9 @@ def _json_lines(path: Path, given: Iterable[str]) -> Iterator[Row]:
             yield Row(place, parse_json(line, lambda _, place=place: place))  # type: ignore[misc]
 
 
-def _json(path: Path, encoding: str | None, notes: Notes) -> Iterator[Row]:
+def _json(path: Path, encoding: str | None, notes: Notices) -> Iterator[Row]:
     """A list of rows; or JSON Lines, which also go by this suffix."""
-    text = "".join(characters(path, encoding, notes))
+    text = "".join(read_characters(path, encoding, notes))
     first, _, rest = text.strip().partition("\n")
     if not first:
         return
@@ -149,7 +149,7 @@ def _is_json(line: str) -> bool:
 def _csv(path: Path, given: Iterator[str]) -> Iterator[Row]:
     first = next(given, "")
     before = 0
-    if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel says it so
+    if first.lower().startswith("sep=") and len(first.strip()) == 5:  # as Excel writes it
         delimiter, before = first.strip()[4], 1
     else:
         delimiter = max(_DELIMITERS, key=re.sub(r'"[^"]*"', "", first).count)

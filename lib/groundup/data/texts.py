@@ -1,7 +1,7 @@
 """Documents and pairs from what a person has: files, tables, folders, data sets of the Hub.
 
-The one way in for texts. Each is read as it is or refused in a line that says file, place and
-remedy. What holds no text is left out, counted, and said once through ``notice``.
+All texts are read here. Each is read unchanged, or refused in one line with file, place and remedy.
+What holds no text is left out, counted, and reported once through ``notice``.
 
     read_documents("notes/")                     # a text file is one document, a row is one
     read_pairs("faq.csv", ("question", "answer"))
@@ -12,17 +12,25 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from groundup.data import tables
 from groundup.data.columns import pair_columns, text_column
-from groundup.data.decoding import characters, known_encoding
+from groundup.data.decoding import known_encoding, read_characters
 from groundup.data.hub import PREFIX, hub_name, hub_rows
-from groundup.data.notes import Notes, Notice, warn
-from groundup.data.paths import did_you_mean, files_below, find
-from groundup.data.strings import half_character
-from groundup.data.tables import TABLES, TEXTS, Row, json_name, missing
+from groundup.data.notices import Notice, Notices, warn
+from groundup.data.paths import did_you_mean, files_below, find_path
+from groundup.data.strings import lone_surrogate
+from groundup.data.tables import (
+    TABLES,
+    TEXTS,
+    Row,
+    file_suffix,
+    is_missing,
+    json_name,
+    parse_json,
+    read_rows,
+)
 from groundup.lab.errors import UserError
 
-_LOOKED_AT = 100  # rows that decide which column is the text
+_SAMPLED = 100  # rows that decide which column is the text
 
 
 def read_documents(
@@ -44,7 +52,7 @@ def read_documents(
         encoding: of files that have no byte order mark and are not UTF-8, such as ``cp1252``.
         limit: read so many characters at most.
         also: words that the caller takes as well, for "did you mean".
-        notice: told what was left out.
+        notice: called with one line about what was left out.
 
     Returns:
         Text files as they are, and cells of tables without the space around them. Lines end in
@@ -55,7 +63,7 @@ def read_documents(
         WorkError: the Hub can't be reached.
     """
     known_encoding(encoding)
-    notes = Notes(str(source))
+    notes = Notices(str(source))
     documents: list[str] = []
     left = limit
     for document in _documents(source, column, encoding, limit, also, notes):
@@ -84,7 +92,7 @@ def read_pairs(
         columns: the two that make a pair. None: the first of
             :data:`~groundup.data.columns.PAIR_COLUMNS` that is there, or the only two of text.
         encoding: see :func:`read_documents`.
-        notice: told what was left out: a pair that lacks a text.
+        notice: called with one line about pairs that lack a text.
 
     Returns:
         The texts as they are, but for the ends of their lines, which are ``"\\n"``.
@@ -94,7 +102,7 @@ def read_pairs(
         WorkError: the Hub can't be reached.
     """
     known_encoding(encoding)
-    notes = Notes(str(source))
+    notes = Notices(str(source))
     pairs: list[tuple[str, str]] = []
     for name, rows in _tables(source, encoding, (), notes):
         pairs += _pairs(name, rows, columns, notes)
@@ -108,11 +116,11 @@ def read_json_file(path: Path) -> Any:
     Raises:
         UserError: there is no such file, or it is not JSON.
     """
-    found = find(path)
+    found = find_path(path)
     if found is None:
         raise UserError(f"no such file: {path}{did_you_mean(path)}")
-    text = "".join(characters(found, None, Notes()))
-    return tables.parse_json(text, lambda line: f"{path}, line {line}")
+    text = "".join(read_characters(found, None, Notices()))
+    return parse_json(text, lambda line: f"{path}, line {line}")
 
 
 def _close(
@@ -120,10 +128,10 @@ def _close(
     read: list[Any],
     what: str,
     kinds: Collection[str],
-    notes: Notes,
+    notes: Notices,
     notice: Notice,
 ) -> None:
-    """Refuse a source of nothing; say what was left out of another."""
+    """Refuse an empty source; report what was left out of any other."""
     if not read:
         folder = f"; of a folder, {', '.join(kinds)} are read" if Path(source).is_dir() else ""
         raise UserError(f"{source} holds no {what}: {notes or 'it is empty'}{folder}")
@@ -137,7 +145,7 @@ def _locate(source: str | Path, also: Collection[str]) -> Path | str:
     name = hub_name(text)
     if name and text.startswith(PREFIX):
         return name
-    path = find(source)
+    path = find_path(source)
     if path is not None:
         return path
     if name and not _like_a_path(text):
@@ -155,25 +163,25 @@ def _like_a_path(text: str) -> bool:
     path = Path(text)
     return (
         text.startswith((".", "~"))
-        or tables.kind(path) in TEXTS + TABLES
+        or file_suffix(path) in TEXTS + TABLES
         or (Path(path.parts[0]).exists())
     )
 
 
-def _files(path: Path, kinds: Collection[str], notes: Notes) -> Iterator[Path]:
+def _files(path: Path, kinds: Collection[str], notes: Notices) -> Iterator[Path]:
     """The files to read: the path itself, or those of the known kinds below a folder."""
     if not path.is_dir():
         yield path
         return
     for file in files_below(path, notes):
-        if tables.kind(file) in kinds:
+        if file_suffix(file) in kinds:
             yield file
         else:
-            notes.add(f"files of another kind ({tables.kind(file) or 'no suffix'})", str(file))
+            notes.add(f"files of another kind ({file_suffix(file) or 'no suffix'})", str(file))
 
 
 def _tables(
-    source: str | Path, encoding: str | None, also: Collection[str], notes: Notes
+    source: str | Path, encoding: str | None, also: Collection[str], notes: Notices
 ) -> Iterator[tuple[str, Iterator[Row]]]:
     """The name and the rows of each table of a source."""
     place = _locate(source, also)
@@ -181,9 +189,9 @@ def _tables(
         yield place, hub_rows(place, did_you_mean(place))
         return
     for file in _files(place, TABLES, notes):
-        if tables.kind(file) not in TABLES:
+        if file_suffix(file) not in TABLES:
             raise UserError(f"{file} is not a table; its suffix is one of {', '.join(TABLES)}")
-        yield str(file), tables.rows(file, encoding, notes)
+        yield str(file), read_rows(file, encoding, notes)
 
 
 def _documents(
@@ -192,17 +200,17 @@ def _documents(
     encoding: str | None,
     limit: int | None,
     also: Collection[str],
-    notes: Notes,
+    notes: Notices,
 ) -> Iterator[str]:
     place = _locate(source, also)
     if isinstance(place, str):
         yield from _column(place, hub_rows(place, did_you_mean(place)), column, notes)
         return
     for file in _files(place, TEXTS + TABLES, notes):
-        if column is not None and file == place and tables.kind(file) not in TABLES:
+        if column is not None and file == place and file_suffix(file) not in TABLES:
             raise UserError(f"{file} is one text and has no columns: leave out --column {column}")
-        if tables.kind(file) in TABLES:
-            documents = _column(str(file), tables.rows(file, encoding, notes), column, notes)
+        if file_suffix(file) in TABLES:
+            documents = _column(str(file), read_rows(file, encoding, notes), column, notes)
         else:
             documents = _text_file(file, encoding, limit, notes)
         empty = True
@@ -213,11 +221,13 @@ def _documents(
             notes.add("files without text", str(file))
 
 
-def _text_file(file: Path, encoding: str | None, limit: int | None, notes: Notes) -> Iterator[str]:
+def _text_file(
+    file: Path, encoding: str | None, limit: int | None, notes: Notices
+) -> Iterator[str]:
     """One document, or none; of a long one a little more than the limit."""
     parts: list[str] = []
     size = 0
-    for part in characters(file, encoding, notes):
+    for part in read_characters(file, encoding, notes):
         parts.append(part)
         size += len(part)
         if limit is not None and size > limit:
@@ -227,9 +237,9 @@ def _text_file(file: Path, encoding: str | None, limit: int | None, notes: Notes
         yield document
 
 
-def _column(name: str, rows: Iterator[Row], column: str | None, notes: Notes) -> Iterator[str]:
+def _column(name: str, rows: Iterator[Row], column: str | None, notes: Notices) -> Iterator[str]:
     """The texts of one column; a row that is a string is one itself."""
-    head = list(itertools.islice(rows, _LOOKED_AT))
+    head = list(itertools.islice(rows, _SAMPLED))
     if objects := [row.value for row in head if isinstance(row.value, dict)]:
         column = text_column(name, objects, column, notes)
     for row in itertools.chain(head, rows):
@@ -247,9 +257,9 @@ def _column(name: str, rows: Iterator[Row], column: str | None, notes: Notes) ->
 
 
 def _pairs(
-    name: str, rows: Iterator[Row], columns: tuple[str, str] | None, notes: Notes
+    name: str, rows: Iterator[Row], columns: tuple[str, str] | None, notes: Notices
 ) -> Iterator[tuple[str, str]]:
-    head = list(itertools.islice(rows, _LOOKED_AT))
+    head = list(itertools.islice(rows, _SAMPLED))
     if objects := [row.value for row in head if isinstance(row.value, dict)]:
         columns = pair_columns(name, objects, columns, notes)
     for row in itertools.chain(head, rows):
@@ -275,14 +285,14 @@ def _text(value: object, place: str) -> str | None:
     Raises:
         UserError: it is something else.
     """
-    if missing(value):
+    if is_missing(value):
         return None
     if not isinstance(value, str):
         raise UserError(
             f"{place}: {json_name(value)} {str(value)[:40]} is not text; write it as a string, or "
             "name another column"
         )
-    if half := half_character(value):
+    if half := lone_surrogate(value):
         raise UserError(f"{place}: the text holds {half}: it was cut there; mend or remove it")
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     return value if value.strip() else None

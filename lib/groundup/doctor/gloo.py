@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from groundup.train.launch import say
+from groundup.train.launch import send_message
 
 NUMBERS = 1 << 18  # 1 MB of float32, about the gradients of the tour's model
 
@@ -24,7 +24,7 @@ def main() -> None:
     dist.all_reduce(values)
     took = 1e3 * (time.perf_counter() - begin)
     wrong = int((values != processes * (processes + 1) / 2).sum())
-    say({"rank": rank, "wrong": wrong, "milliseconds": took})
+    send_message({"rank": rank, "wrong": wrong, "milliseconds": took})
     dist.destroy_process_group()
 
 

@@ -146,8 +146,8 @@ def attempt(probe: MachineProbe) -> dict[str, Any]:
 def main() -> None:
     """The child's side: until the parent closes the pipe."""
     from groundup.doctor.probes import PROBES
-    from groundup.lab.quiet import quiet_libraries
-    from groundup.train.launch import say
+    from groundup.lab.library_logs import quiet_libraries
+    from groundup.train.launch import send_message
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         sys.exit(128 + number)  # as an exception, so that what runs ends its own processes first
@@ -156,7 +156,7 @@ def main() -> None:
     quiet_libraries()
     known = {probe.name: probe for probe in PROBES}
     for line in sys.stdin:
-        say(attempt(known[line.strip()]))
+        send_message(attempt(known[line.strip()]))
 
 
 if __name__ == "__main__":

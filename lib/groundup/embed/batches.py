@@ -19,7 +19,7 @@ def number_texts(texts: Iterable[str]) -> list[int]:
     return [numbers.setdefault(" ".join(t.casefold().split()), len(numbers)) for t in texts]
 
 
-def take_apart(
+def choose_disjoint(
     rows: Iterable[int], numbers: Sequence[tuple[int, int]], taken: set[int], most: int
 ) -> list[int]:
     """The first rows that share no text with one another, nor with what was taken before.
@@ -79,7 +79,7 @@ class PairBatches:
         numbers = number_texts([*queries, *documents, *self.texts])
         self._numbers = list(zip(numbers[:count], numbers[count : 2 * count], strict=True))
         self._text_numbers = numbers[2 * count :]
-        self._apart = take_apart(range(count), self._numbers, set(), count)
+        self._apart = choose_disjoint(range(count), self._numbers, set(), count)
         if len(self._apart) < self.size:
             more = count - len(self._apart)
             others = f" ({more} more share a text with them)" if more else ""
@@ -100,11 +100,11 @@ class PairBatches:
         order = np.random.default_rng([self.seed, epoch]).permutation(count)
         ahead = np.roll(order, -position * self.size)
         taken: set[int] = set()
-        chosen = take_apart(map(int, ahead), self._numbers, taken, self.size - near)
+        chosen = choose_disjoint(map(int, ahead), self._numbers, taken, self.size - near)
         if near:
             start = int(np.random.default_rng([self.seed, 1, index]).integers(count))
             run = np.roll(np.arange(count), -start)
-            chosen += take_apart(map(int, run), self._numbers, taken, near)
+            chosen += choose_disjoint(map(int, run), self._numbers, taken, near)
         if len(chosen) < self.size:  # the first ones shut out too many of the others
             rng = np.random.default_rng([self.seed, 3, index])
             chosen = rng.permutation(self._apart)[: self.size].tolist()

@@ -1,10 +1,8 @@
 """A text encoder and its pooling: texts in, unit vectors out."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +12,15 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from groundup.data.strings import check_texts
-from groundup.embed.adapter_files import ADAPTER_FILE, has_adapters, load_adapters, save_adapters
-from groundup.embed.backbone import is_pooler, read_backbone
-from groundup.embed.directory import Pooling, read_pooling, write_pooling
+from groundup.embed.backbone import has_adapters, is_pooler, read_backbone, save_backbone
 from groundup.embed.end_token import with_end_token
 from groundup.embed.pooling import last_token_pool, mean_pool
+from groundup.embed.sentence_transformers_files import Pooling, read_pooling, write_pooling
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory
 from groundup.lab.ranges import require_whole
 from groundup.neobert.auto import register
-from groundup.train.modes import evaluating
+from groundup.train.module_mode import evaluation_mode
 
 POOLINGS = ("mean", "weighted", "last")
 _PROBES = ("", "One text, with Capitals.", "snake_case and CamelCase, 12345")
@@ -41,8 +38,8 @@ class SentenceEncoder(nn.Module):
         tokenizer: text to token ids; for ``last`` a copy that ends each text with the end token.
         pooling: one of :data:`POOLINGS`.
         token_weights: (V,), of ``weighted``.
-        max_length: tokens read of a text where a call says nothing else. It is saved, and what
-            loads the directory elsewhere cuts there too.
+        max_length: tokens read of a text unless a call gives another number. It is saved, so
+            other libraries that load the directory cut there too.
     """
 
     def __init__(
@@ -164,7 +161,7 @@ class SentenceEncoder(nn.Module):
         device = next(self.parameters()).device
         order = np.argsort([len(text) for text in texts], kind="stable")
         result = np.zeros((len(texts), self.backbone.config.hidden_size), np.float32)
-        with evaluating(self):
+        with evaluation_mode(self):
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
                 batch = self.tokenize([texts[i] for i in rows], length)
@@ -200,20 +197,15 @@ class SentenceEncoder(nn.Module):
         """
         directory = Path(directory)
         with atomic_directory(directory) as temporary:
-            backbone: Any = self.backbone
-            if has_adapters(backbone) and not merge:
-                save_adapters(backbone, temporary, directory)
-            else:
-                if has_adapters(backbone):
-                    backbone = copy.deepcopy(backbone).merge_and_unload()
-                backbone.save_pretrained(temporary)
+            save_backbone(self.backbone, temporary, merge, directory)
             self.tokenizer.save_pretrained(temporary)
             weights = self.token_weights if self.pooling == "weighted" else None
             pooling = Pooling(self.pooling, self.max_length, weights)
-            write_pooling(temporary, pooling, backbone.config.hidden_size, self.tokenizer)
+            write_pooling(temporary, pooling, self.backbone.config.hidden_size, self.tokenizer)
             self._check_tokenizer(temporary)
-        if backbone is self.backbone and not has_adapters(backbone):
-            backbone.config.name_or_path = str(directory)  # where later adapters find their base
+        if not has_adapters(self.backbone):
+            # Adapters that are added later find their base there.
+            self.backbone.config.name_or_path = str(directory)
 
     def _check_tokenizer(self, directory: Path) -> None:
         register()
@@ -235,8 +227,7 @@ class SentenceEncoder(nn.Module):
                 this library does not compute.
         """
         folder, pooling = read_pooling(Path(directory))
-        adapted = (folder / ADAPTER_FILE).exists()
-        backbone = load_adapters(folder) if adapted else read_backbone(folder)
+        backbone = read_backbone(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
             return cls(backbone, tokenizer, pooling.kind, pooling.token_weights, pooling.max_length)
@@ -245,7 +236,7 @@ class SentenceEncoder(nn.Module):
 
 
 def _longest(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The tokens that both take; a tokenizer without a limit says a number beyond all memory."""
+    """The tokens that both take; a tokenizer without a limit reports a huge number."""
     positions = getattr(backbone.config, "max_position_embeddings", None)
     known = [n for n in (tokenizer.model_max_length, positions) if isinstance(n, int)]
     longest = min(known, default=0)

@@ -9,7 +9,7 @@ def mean_pool(hidden: Tensor, mask: Tensor, weights: Tensor | None = None) -> Te
 
     Args:
         hidden: (B, T, D) token vectors.
-        mask: (B, T), nonzero at real tokens; on which side the padding stands does not matter.
+        mask: (B, T), nonzero at real tokens; the side of the padding does not matter.
         weights: (B, T) how much each token counts. None: all alike.
 
     Returns:

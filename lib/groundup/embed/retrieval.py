@@ -58,7 +58,7 @@ class RetrievalTask:
         return cls(queries, documents)
 
 
-def score_matrix(scores: Scores) -> RetrievalResult:
+def retrieval_metrics(scores: Scores) -> RetrievalResult:
     r"""nDCG@10 and recall@10 where document i is the one right answer to query i.
 
     With one right answer at rank r (from 1), the ideal gain is 1 and
@@ -98,10 +98,10 @@ def bm25(task: RetrievalTask) -> RetrievalResult:
         else np.zeros(len(task.documents))
         for query in words(task.queries)
     ]
-    return score_matrix(np.stack(rows).astype(np.float32))
+    return retrieval_metrics(np.stack(rows).astype(np.float32))
 
 
-def evaluate(
+def evaluate_retrieval(
     encoder: SentenceEncoder, task: RetrievalTask, max_length: int | None = None
 ) -> RetrievalResult:
     """Run a task through mteb.
@@ -121,7 +121,7 @@ def evaluate(
         model, _mteb_task(task), cache=None, co2_tracker=False, show_progress_bar=False
     )
     scores = result.task_results[0].scores["test"][0]
-    ours = score_matrix(model.vectors(task.queries) @ model.vectors(task.documents).T)
+    ours = retrieval_metrics(model.vectors(task.queries) @ model.vectors(task.documents).T)
     return RetrievalResult(scores["ndcg_at_10"], scores["recall_at_10"], ours.per_query)
 
 
@@ -148,7 +148,7 @@ def paired_bootstrap(
 
     Raises:
         ValueError: the two do not have the same length, or are empty; there is no draw, or the
-            confidence lies outside (0, 1).
+            confidence is outside (0, 1).
     """
     require_whole(draws=draws)
     if not 0 < confidence < 1:

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from groundup.data.entries import Entry
-from groundup.data.strings import half_character
+from groundup.data.docstrings import Entry
+from groundup.data.strings import lone_surrogate
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory, read_json, write_json
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchHit:
     """One answer: a symbol, its one-line summary, and the cosine to the question."""
 
     name: str
@@ -26,7 +26,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Index:
+class SearchIndex:
     """Unit vectors of documents, with what to show for each.
 
     Attributes:
@@ -48,7 +48,7 @@ class Index:
         entries: Sequence[Entry],
         max_length: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> "Index":
+    ) -> "SearchIndex":
         """Encode entries by name and summary: what a question resembles most.
 
         Args:
@@ -68,7 +68,7 @@ class Index:
         names, summaries = [e.name for e in entries], [e.summary for e in entries]
         return cls(names, summaries, vectors, length)
 
-    def search(self, encoder: SentenceEncoder, question: str, top: int = 5) -> list[Hit]:
+    def search(self, encoder: SentenceEncoder, question: str, top: int = 5) -> list[SearchHit]:
         """The nearest entries, best first.
 
         Raises:
@@ -76,13 +76,13 @@ class Index:
         """
         if not question.strip():
             raise UserError('the question is empty; ask for example "how do I join two paths"')
-        if half := half_character(question):
+        if half := lone_surrogate(question):
             raise UserError(f"the question holds {half}: the terminal's encoding is not UTF-8")
         if top < 1:
             raise UserError(f"top must be at least 1: got {top}")
         scores = self.vectors @ encoder.encode([question], self.max_length)[0]
         best = np.argsort(-scores, kind="stable")[:top]
-        return [Hit(self.names[i], self.summaries[i], float(scores[i])) for i in best]
+        return [SearchHit(self.names[i], self.summaries[i], float(scores[i])) for i in best]
 
     def save(self, directory: Path) -> None:
         """Write the index, atomically."""
@@ -92,7 +92,7 @@ class Index:
             write_json(temporary / "entries.json", {**content, "max_length": self.max_length})
 
     @classmethod
-    def load(cls, directory: Path) -> "Index":
+    def load(cls, directory: Path) -> "SearchIndex":
         """Read what :meth:`save` wrote.
 
         Raises:

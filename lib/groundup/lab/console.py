@@ -21,8 +21,8 @@ class Terminal(Console):
 console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-class Bar:
-    """A progress bar that is told the share done and what to say beside it."""
+class ProgressBar:
+    """A progress bar: a share that is done, and a text at its right."""
 
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
@@ -34,7 +34,7 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Bar]:
+def progress_bar(label: str) -> Iterator[ProgressBar]:
     """A bar for one piece of work; it disappears when the work is done."""
     columns = (
         TextColumn("  {task.description}"),
@@ -45,7 +45,7 @@ def progress_bar(label: str) -> Iterator[Bar]:
     )
     disable = not console.is_terminal  # in a pipe it would leave an empty line
     with Progress(*columns, console=console, transient=True, disable=disable) as progress:
-        yield Bar(progress, label)
+        yield ProgressBar(progress, label)
 
 
 def typed_lines(prompt: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; what is written there takes its name at the end.
 
-    After an error or a kill, the old file stands as it was.
+    After an error or a kill, the old file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)

@@ -1,4 +1,4 @@
-"""Numbers that a recipe may hold: what lies outside is refused where the recipe is made."""
+"""Ranges of numbers in a configuration: a value outside is refused where it is set."""
 
 import math
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def require_whole(least: int = 1, **values: Any) -> None:
-    """Each value is a whole number of at least ``least``; True and False are no numbers here.
+    """Each value is a whole number of at least ``least``; True and False are refused.
 
     Raises:
         ValueError: with the name and the value of one that is not.

@@ -1,4 +1,4 @@
-"""Standard input and output that carry any text: a sign that an encoding lacks is no error."""
+"""Standard input and output that carry any text, whatever their encoding."""
 
 import codecs
 import io
@@ -67,7 +67,7 @@ def prepare_streams() -> None:
         os.environ["PYTHONIOENCODING"] = f"{encoding}:replace"
 
 
-def drop(stream: object) -> None:
+def discard_output(stream: object) -> None:
     """Send what is still to be written to a stream nowhere, after its reader or its disk failed."""
     if isinstance(stream, io.TextIOWrapper):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -76,7 +76,7 @@ def drop(stream: object) -> None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """What stands for the characters that can't be encoded, and where to go on."""
+    """The replacement of characters that can't be encoded, and where to go on."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_sign, error.object[error.start : error.end])), error.end

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from groundup.data.strings import check_texts
-from groundup.train.modes import evaluating
+from groundup.train.module_mode import evaluation_mode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,7 +47,7 @@ def write(
     device = model.device
     settings = {"pad_token_id": pad, **settings}
     devices = [device] if device.type == "cuda" else []
-    with evaluating(model), torch.random.fork_rng(devices, enabled=seed is not None):
+    with evaluation_mode(model), torch.random.fork_rng(devices, enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
         written = model.generate(ids.to(device), attention_mask=mask.to(device), **settings)

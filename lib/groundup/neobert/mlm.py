@@ -14,7 +14,7 @@ from groundup.lab.fingerprint import digest
 from groundup.lab.ranges import require_number, require_share, require_whole
 from groundup.lab.seeds import seed_at
 from groundup.neobert.losses import IGNORE
-from groundup.train.modes import evaluating
+from groundup.train.module_mode import evaluation_mode
 
 
 def mask_tokens(
@@ -121,7 +121,7 @@ class MaskedText:
         return {"input_ids": hidden, "attention_mask": attention_mask, "labels": labels}
 
     def description(self) -> dict[str, Any]:
-        """What the batches depend on, see :class:`~groundup.train.loop.Described`."""
+        """What the batches depend on, see :class:`~groundup.train.objective.DescribedObjective`."""
         return {
             "batch_size": self.batch_size,
             "rate": self.rate,
@@ -228,7 +228,7 @@ def masked_loss(model: torch.nn.Module, data: MaskedText, batches: int) -> tuple
     """
     require_whole(batches=batches)
     total, labels = 0.0, []
-    with evaluating(model):
+    with evaluation_mode(model):
         for index in range(batches):
             batch = data.batch(index)
             total += float(data.loss(model, batch))

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundup.data.strings import half_character
+from groundup.data.strings import lone_surrogate
 from groundup.neobert.generation import write
 from groundup.neobert.losses import IGNORE
-from groundup.train.modes import evaluating
+from groundup.train.module_mode import evaluation_mode
 
 if TYPE_CHECKING:
     import pandas
@@ -163,7 +163,7 @@ class Evaluator:
         if not counts.total():
             raise ValueError(f"none of {len(texts)} texts has a token that can be counted")
         nats: defaultdict[int, float] = defaultdict(float)
-        with evaluating(self.model):
+        with evaluation_mode(self.model):
             for batch in self._batches(rows):
                 for row, surprise in zip(batch, self._score(batch), strict=True):
                     nats[row.text] += surprise
@@ -224,7 +224,7 @@ class Evaluator:
                     "nor a row of ids"
                 )
             return [int(i) for i in text], [False] * len(text), None  # NumPy's and torch's too
-        if half := half_character(text):
+        if half := lone_surrogate(text):
             raise ValueError(f"texts[{number}] holds {half}: it was cut, or decoded wrongly")
         if self.tokenizer is None:
             raise ValueError("texts need a tokenizer; without one give rows of ids")

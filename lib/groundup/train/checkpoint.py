@@ -28,7 +28,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     step: int,
     seconds: float,
-    made_with: Mapping[str, Any] | None = None,
+    fingerprint: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a state, atomically, and delete all but the newest :data:`KEEP`.
 
@@ -38,7 +38,7 @@ def save(
         optimizer: of parameters of this model.
         step: optimizer steps taken.
         seconds: the run has taken.
-        made_with: what a run that resumes must have in common with this one; JSON values by name.
+        fingerprint: what a run that resumes must have in common with this one; JSON values by name.
 
     Returns:
         The directory of this state.
@@ -52,14 +52,14 @@ def save(
     with atomic_directory(target) as temporary:
         save_model(model, str(temporary / "weights.safetensors"))
         save_file(moments, temporary / "optimizer.safetensors")
-        position = {"step": step, "seconds": seconds, "made_with": _plain(made_with or {})}
+        position = {"step": step, "seconds": seconds, "fingerprint": _plain(fingerprint or {})}
         write_json(temporary / "position.json", position)
-    for old in states(folder)[:-KEEP]:
+    for old in saved_states(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
-def states(folder: Path) -> list[Path]:
+def saved_states(folder: Path) -> list[Path]:
     """The complete states in a folder, oldest first."""
     found = [p for p in folder.glob("step-*") if re.fullmatch(r"step-\d{8}", p.name)]
     return sorted(p for p in found if read_json(p / "position.json"))
@@ -69,7 +69,7 @@ def restore(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    made_with: Mapping[str, Any] | None = None,
+    fingerprint: Mapping[str, Any] | None = None,
 ) -> tuple[int, float]:
     """Load the newest state into a model and its optimizer.
 
@@ -77,7 +77,7 @@ def restore(
         folder: of the states.
         model: of the shapes that were saved.
         optimizer: a fresh one of its parameters.
-        made_with: as for :func:`save`; must equal what the state was saved with.
+        fingerprint: as for :func:`save`; must equal what the state was saved with.
 
     Returns:
         The step to go on from and the seconds spent so far; (0, 0.0) where there is no state.
@@ -85,11 +85,11 @@ def restore(
     Raises:
         UserError: the state was made with something else. Model and optimizer are not touched.
     """
-    found = states(folder)
+    found = saved_states(folder)
     if not found:
         return 0, 0.0
     position = read_json(found[-1] / "position.json")
-    _require_same(found[-1], position.get("made_with", {}), _plain(made_with or {}))
+    _require_same(found[-1], position.get("fingerprint", {}), _plain(fingerprint or {}))
     load_model(model, found[-1] / "weights.safetensors")
     parameters = dict(model.named_parameters())
     for name, value in load_file(found[-1] / "optimizer.safetensors").items():
@@ -99,9 +99,9 @@ def restore(
     return int(position["step"]), float(position["seconds"])
 
 
-def _plain(made_with: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The values as they come back from a file: tuples as lists, NumPy's numbers as Python's."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(made_with), default=float))
+    plain: dict[str, Any] = json.loads(json.dumps(dict(fingerprint), default=float))
     return plain
 
 

@@ -1,4 +1,4 @@
-"""Run a module in several processes with torchrun, and hear what they say."""
+"""Run a module in several processes with torchrun, and receive their messages."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from groundup.lab.errors import WorkError
 from groundup.lab.ranges import require_whole
 
 
-def say(message: dict[str, Any]) -> None:
-    """Send a message from a copy to whoever called :func:`torchrun`.
+def send_message(message: dict[str, Any]) -> None:
+    """Send a message from a process to the caller of :func:`torchrun`.
 
     The line is written in one piece, which a pipe keeps whole up to 4,096 bytes (POSIX, PIPE_BUF).
     It begins with a line end of its own: ``print`` writes its text and its line end apart where
@@ -36,7 +36,7 @@ def torchrun(
         module: importable name, run as ``python -m``.
         arguments: passed to each copy.
         processes: how many; the cores are shared out among them.
-        on_message: called with each message the copies :func:`say`.
+        on_message: called with each message of :func:`send_message`.
 
     Raises:
         ValueError: there is no process to start.

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from groundup.lab.errors import UserError, WorkError
@@ -23,49 +23,16 @@ from groundup.lab.fingerprint import digest
 from groundup.lab.ranges import require_whole
 from groundup.lab.seeds import seed_at
 from groundup.train import checkpoint
-from groundup.train.recipe import LoopConfig as LoopConfig
-from groundup.train.recipe import parameter_groups as parameter_groups
-from groundup.train.recipe import schedule as schedule
-from groundup.train.traces import no_trace
+from groundup.train.accelerate_state import preserve_state
+from groundup.train.config import LoopConfig
+from groundup.train.objective import DescribedObjective, Objective
+from groundup.train.optimizer import learning_rate, parameter_groups
 
 Result = TypeVar("Result")
 
 
-class Objective(Protocol):
-    """What is trained: batches as a function of position, and a loss that is a sum.
-
-    Attributes:
-        coupled: the rows of a batch see each other (contrastive losses). Accumulating micro-batches
-            would then be another loss, and the loop refuses it.
-    """
-
-    coupled: bool
-
-    def batch(self, index: int, rank: int, processes: int) -> Any:
-        """Micro-batch ``index`` of this process. It depends on the arguments alone, so a resumed
-        run goes on exactly where the first one stopped."""
-        ...
-
-    def count(self, batch: Any) -> int:
-        """How many items the loss of this batch sums over."""
-        ...
-
-    def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """The summed loss in nats, a scalar. Call ``model`` itself, not a method of it."""
-        ...
-
-
-@runtime_checkable
-class Described(Protocol):
-    """An objective that can say what its batches depend on."""
-
-    def description(self) -> dict[str, Any]:
-        """Settings by name, and digests of what is long; a resumed run must have the same."""
-        ...
-
-
 @dataclass(frozen=True)
-class Step:
+class StepMetrics:
     """One optimizer step.
 
     Attributes:
@@ -89,7 +56,7 @@ def fit(
     model: nn.Module,
     objective: Objective,
     config: LoopConfig,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[StepMetrics], None] | None = None,
     checkpoints: Path | None = None,
     save_every: int = 0,
 ) -> int:
@@ -103,7 +70,7 @@ def fit(
         objective: batches and loss.
         config: the recipe.
         on_step: called in process 0 after each step.
-        checkpoints: a folder for states to resume from; the newest one there is taken up.
+        checkpoints: a folder for states to resume from; the run continues from the newest one.
         save_every: steps between two states; 0 writes none.
 
     Returns:
@@ -126,7 +93,7 @@ def fit(
     require_whole(0, save_every=save_every)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"no parameter of {type(model).__name__} requires a gradient")
-    with no_trace(model):
+    with preserve_state(model):
         run = _Run(model, objective, config)
         try:
             step = run.train(on_step, checkpoints, save_every)
@@ -148,21 +115,24 @@ class _Run:
             parameter_groups(model, config), lr=config.lr, betas=config.betas, fused=True
         )
         self.wrapped: nn.Module = model
-        self.made_with: dict[str, Any] = {}
+        self.fingerprint: dict[str, Any] = {}
 
     def train(
-        self, on_step: Callable[[Step], None] | None, checkpoints: Path | None, save_every: int
+        self,
+        on_step: Callable[[StepMetrics], None] | None,
+        checkpoints: Path | None,
+        save_every: int,
     ) -> int:
         """See :func:`fit`."""
         step, elapsed = 0, 0.0
         if checkpoints:
-            self.made_with = self._made_with()
+            self.fingerprint = self._fingerprint()
             step, elapsed = self._restore(checkpoints)
         self.wrapped, prepared = self.accelerator.prepare(self.model, self.optimizer)
         prepared.zero_grad()  # gradients that were there before
         start = time.perf_counter() - elapsed
         while (done := self._done(step, start)) < 1:
-            lr = schedule(done, self.config)
+            lr = learning_rate(done, self.config)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr * group["scale"]
             loss, norm = self._gradient(step)
@@ -170,7 +140,7 @@ class _Run:
             prepared.zero_grad()
             step += 1
             if on_step and self.accelerator.is_main_process:
-                on_step(Step(step, loss, lr, done, time.perf_counter() - start, norm))
+                on_step(StepMetrics(step, loss, lr, done, time.perf_counter() - start, norm))
             if checkpoints and save_every and step % save_every == 0:
                 self._require_finite_weights(step)
                 self._save(checkpoints, step, time.perf_counter() - start)
@@ -180,7 +150,7 @@ class _Run:
     def close(self) -> None:
         """Take the hooks of DistributedDataParallel off the parameters.
 
-        They would stay as long as somebody holds the wrapper, such as the traceback of an error,
+        They would stay as long as something holds the wrapper, such as the traceback of an error,
         and a later backward pass of this process alone would wait for the others.
         """
         if isinstance(self.wrapped, DistributedDataParallel):
@@ -240,17 +210,17 @@ class _Run:
 
         def write() -> None:
             if self.accelerator.is_main_process:
-                checkpoint.save(folder, self.model, self.optimizer, step, seconds, self.made_with)
+                checkpoint.save(folder, self.model, self.optimizer, step, seconds, self.fingerprint)
 
-        self._together(write, f"save the state of step {step:,} in {folder}")
+        self._in_all(write, f"save the state of step {step:,} in {folder}")
 
     def _restore(self, folder: Path) -> tuple[int, float]:
-        """Take up the newest state, the same one in every process."""
+        """Load the newest state, the same one in every process."""
 
         def read() -> tuple[int, float]:
-            return checkpoint.restore(folder, self.model, self.optimizer, self.made_with)
+            return checkpoint.restore(folder, self.model, self.optimizer, self.fingerprint)
 
-        step, seconds = self._together(read, f"take up the state in {folder}")
+        step, seconds = self._in_all(read, f"take up the state in {folder}")
         first = broadcast(torch.tensor(step, device=self.accelerator.device))
         (differ,) = self._sum(step != int(first))
         if differ:
@@ -260,7 +230,7 @@ class _Run:
             )
         return step, seconds
 
-    def _together(self, work: Callable[[], Result], what: str) -> Result:
+    def _in_all(self, work: Callable[[], Result], what: str) -> Result:
         """Do something in every process; if it fails in one, end in all, so that none waits."""
         failure: Exception | None = None
         try:
@@ -274,7 +244,7 @@ class _Run:
             raise WorkError(f"another process could not {what}")
         return result
 
-    def _made_with(self) -> dict[str, Any]:
+    def _fingerprint(self) -> dict[str, Any]:
         """All that must stay the same for a resumed run to be the uninterrupted one."""
         processes = self.accelerator.num_processes
         shapes = [
@@ -282,7 +252,7 @@ class _Run:
             for name, p in self.model.named_parameters()
         ]
         objective = self.objective
-        described = objective.description() if isinstance(objective, Described) else {}
+        described = objective.description() if isinstance(objective, DescribedObjective) else {}
         return {
             **asdict(self.config),
             "processes": processes,
@@ -292,7 +262,7 @@ class _Run:
         }
 
     def _done(self, step: int, start: float) -> float:
-        """Share of the run that is done; every process must hear the same number."""
+        """Share of the run that is done; the same number in every process."""
         config = self.config
         if config.steps is not None:
             return step / config.steps
@@ -300,5 +270,5 @@ class _Run:
         share = (time.perf_counter() - start) / config.seconds
         if self.accelerator.num_processes == 1:
             return share
-        told = torch.tensor(share, device=self.accelerator.device)
-        return float(broadcast(told))
+        shared = torch.tensor(share, device=self.accelerator.device)
+        return float(broadcast(shared))

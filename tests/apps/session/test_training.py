@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from groundup.apps.digits import one_digit, two_digits
 from groundup.apps.session.training import Training, choose_recipe, read_notes, unfinished
 from groundup.apps.text import text_model
-from groundup.data.tokens import Characters
+from groundup.data.lossless_tokenizer import CharacterTokenizer
 from groundup.lab.errors import UserError, WorkError
 from groundup.scratch.tasks.stories import stories
 from groundup.scratch.trainer import Step
@@ -44,7 +44,7 @@ def nothing(_: Any) -> None:
 def begin(kind: str, path: Path) -> Training[Any]:
     if kind == "text":
         story = stories(80, seed=0)
-        known = Characters.of(story)
+        known = CharacterTokenizer.of(story)
         ids = known.encode(story)
         corpus = text_model.Corpus(known, ids[:-3000], ids[-3000:])
         recipe = text_model.Recipe(width=8, heads=2, layers=1, context=16, steps=24, batch_size=4)

@@ -8,8 +8,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models
 
 from groundup.apps.text import text_data, text_model
-from groundup.data import tokens
-from groundup.data.tokens import BPE, Characters, Tokens
+from groundup.data import lossless_tokenizer
+from groundup.data.lossless_tokenizer import ByteLevelBPE, CharacterTokenizer, LosslessTokenizer
 from groundup.lab.errors import UserError, WorkError
 from groundup.scratch.decoder import Decoder, DecoderConfig
 from groundup.scratch.sampling import greedy
@@ -18,8 +18,8 @@ from groundup.scratch.tasks.stories import END, stories
 ODD = "Zoë—naïve 日本 \U0001f600\tx\r\n\n  end"
 
 
-def both(sample: str) -> list[Tokens]:
-    return [Characters.of(sample), BPE.learn(sample * 3, 300)]
+def both(sample: str) -> list[LosslessTokenizer]:
+    return [CharacterTokenizer.of(sample), ByteLevelBPE.learn(sample * 3, 300)]
 
 
 @pytest.mark.parametrize("kind", [0, 1])
@@ -29,14 +29,14 @@ def test_text_comes_back_and_its_bytes_are_counted(kind: int) -> None:
     assert known.decode(ids) == ODD
     assert known.sizes()[ids].sum() == len(ODD.encode())
     assert b"".join(known.pieces[i] for i in ids) == ODD.encode()
-    again = tokens.from_json(known.to_json())
+    again = lossless_tokenizer.from_json(known.to_json())
     np.testing.assert_array_equal(again.encode(ODD), ids)
     assert again.pieces == known.pieces
 
 
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_long_text_is_encoded_in_pieces(monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
-    monkeypatch.setattr(tokens, "_CHUNK", 50)
+    monkeypatch.setattr(lossless_tokenizer, "_CHUNK", 50)
     long = (ODD + END) * 20
     known, seen = both(long)[kind], list[float]()
     ids = known.encode_all(long, seen.append)
@@ -48,7 +48,7 @@ def test_a_long_text_is_encoded_in_pieces(monkeypatch: pytest.MonkeyPatch, kind:
 
 
 def test_the_end_of_a_document_is_the_same_token_everywhere() -> None:
-    known = BPE.learn(stories(50, seed=0), 400)
+    known = ByteLevelBPE.learn(stories(50, seed=0), 400)
     end = known.encode(END)
     assert len(end) == 1
     assert np.count_nonzero(known.encode(stories(7, seed=1)) == end[0]) == 7
@@ -56,31 +56,31 @@ def test_the_end_of_a_document_is_the_same_token_everywhere() -> None:
 
 def test_a_bpe_shortens_what_it_learned_from() -> None:
     sample = stories(50, seed=0)
-    assert len(BPE.learn(sample, 400).encode(sample)) < len(sample) / 2
+    assert len(ByteLevelBPE.learn(sample, 400).encode(sample)) < len(sample) / 2
 
 
 def test_unknown_characters_are_named() -> None:
     with pytest.raises(UserError, match=r"does not know 'x', 'é'.*'abc'"):
-        Characters("abc").encode("aébxé")
+        CharacterTokenizer("abc").encode("aébxé")
 
 
 def test_only_a_byte_level_tokenizer_will_do(tmp_path: Path) -> None:
     backend = Tokenizer(models.BPE())
     backend.decoder = decoders.BPEDecoder()
     with pytest.raises(UserError, match="not byte-level"):
-        BPE(backend)
+        ByteLevelBPE(backend)
     folder = tmp_path / "own"
     folder.mkdir()
-    learned = BPE.learn(ODD * 3, 300)
+    learned = ByteLevelBPE.learn(ODD * 3, 300)
     learned.backend.add_special_tokens(["<|endoftext|>"])  # as GPT-2's has
     learned.backend.save(str(folder / "tokenizer.json"))
-    named = BPE.named(str(folder))
+    named = ByteLevelBPE.named(str(folder))
     assert named.decode(named.encode(ODD)) == ODD
     file = folder / "tokenizer.json"
     marked = tmp_path / "marked.JSON"
     marked.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
     for each in (str(file), str(marked)):
-        assert BPE.named(each).pieces == named.pieces
+        assert ByteLevelBPE.named(each).pieces == named.pieces
     for content, words in {
         "": r"tokenizer\.json, line 1 is not JSON",
         "{}": r"tokenizer\.json is not a tokenizer",
@@ -88,21 +88,21 @@ def test_only_a_byte_level_tokenizer_will_do(tmp_path: Path) -> None:
     }.items():
         file.write_text(content)
         with pytest.raises(UserError, match=words):
-            BPE.named(str(folder))
+            ByteLevelBPE.named(str(folder))
     file.unlink()
     with pytest.raises(UserError, match=r"no such file.*tokenizer"):
-        BPE.named(str(folder))
+        ByteLevelBPE.named(str(folder))
     assert named.pieces[-1] == b"<|endoftext|>"
 
 
 def test_a_tokenizer_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="no tokenizer no-such-tokenizer"):
-        BPE.named("no-such-tokenizer")
+        ByteLevelBPE.named("no-such-tokenizer")
     with pytest.raises(UserError, match=r"did you mean gpt2\?"):
-        BPE.named("gtp2")
+        ByteLevelBPE.named("gtp2")
     with pytest.raises(UserError, match="the path is empty"):
-        BPE.named("")
+        ByteLevelBPE.named("")
 
 
 def test_the_end_is_held_out_between_documents(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_text_in_a_folder_is_what_it_is_alone(tmp_path: Path, content: str, su
     assert inside == alone
     whole = alone.train + alone.held_out
     assert whole == content.replace("\r\n", "\n")
-    known = BPE.learn(whole, 300)
+    known = ByteLevelBPE.learn(whole, 300)
     (path.parent / "another.jsonl").write_text(json.dumps({"text": "More."}), encoding="utf-8")
     two = text_data.read_text(str(path.parent), 1)
     ids = known.encode(two.train + two.held_out)
@@ -216,7 +216,7 @@ def test_windows_text_becomes_the_same_corpus(tmp_path: Path) -> None:
 def test_unigram_is_the_entropy_of_the_counts() -> None:
     """All tokens equally frequent: as many choices as there are tokens, log2 V bits a byte."""
     ids = np.tile(np.arange(4), 100)
-    known = Characters("abcd")
+    known = CharacterTokenizer("abcd")
     corpus = text_model.Corpus(known, ids, ids)
     measured = text_model.language.windows(ids, 8)
     scores = text_model.unigram(corpus, measured)
@@ -232,7 +232,7 @@ def test_a_prompt_that_is_not_text_is_refused() -> None:
 
 
 def test_a_corpus_is_kept_for_resuming(tmp_path: Path) -> None:
-    known = Characters.of(ODD)
+    known = CharacterTokenizer.of(ODD)
     ids = known.encode_all(ODD, lambda _: None)
     path = tmp_path / "model.safetensors"
     text_model.save_corpus(text_model.Corpus(known, ids, ids[:3]), path)

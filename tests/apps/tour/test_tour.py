@@ -18,7 +18,7 @@ from groundup.apps.tour.plan import FULL, QUICK, Contrastive
 from groundup.apps.tour.run_tour import run_tour
 from groundup.apps.tour.tour import Tour
 from groundup.apps.tour.tour_report import table_rows
-from groundup.embed.adapters import LoraSettings
+from groundup.embed.lora import LoraSettings
 from groundup.lab import records
 from groundup.lab.errors import UserError, WorkError
 

@@ -16,7 +16,7 @@ from groundup.apps.session import curves
 from groundup.apps.session.training import read_notes
 from groundup.lab.console import console
 from groundup.lab.errors import UserError
-from groundup.lab.links import linked
+from groundup.lab.hyperlinks import link_paths
 from groundup.scratch.analysis import ablate_heads, head_entropy, verdicts
 from groundup.scratch.probe import geometry
 from groundup.scratch.tasks.digits import OPERATIONS, SIZES, TOKEN_IDS, accuracy, make_splits
@@ -59,7 +59,7 @@ def report(path: Path | None) -> None:
         heads = curves.draw_heads(path.with_suffix(".heads.png"), shares, OPERATIONS)
         figures = [heads, curves.draw_digits(path.with_suffix(".digits.png"), order)]
         names = ", ".join(map(str, figures))
-        console.print(linked(Text(f"\nFigures: {names}")), soft_wrap=True)
+        console.print(link_paths(Text(f"\nFigures: {names}")), soft_wrap=True)
 
 
 def _accuracy(result: dict[str, float], count: int) -> None:

@@ -31,9 +31,9 @@ def search_tour(question: str, top: int, run: str | None) -> None:
     """Answer a question from a tour's model and index."""
     directory = newest_tour(run)
     from groundup.embed.encoder import SentenceEncoder
-    from groundup.embed.search import Index
+    from groundup.embed.search import SearchIndex
 
-    index = Index.load(directory / "index")
+    index = SearchIndex.load(directory / "index")
     encoder = SentenceEncoder.load(directory / "strong")
     table = Table(box=None, pad_edge=False)
     table.add_column("cosine", justify="right")

@@ -11,7 +11,7 @@ from rich.text import Text
 from groundup.apps.session import curves
 from groundup.apps.session.training import Point, Training, unfinished
 from groundup.lab.console import console, progress_bar
-from groundup.lab.links import linked
+from groundup.lab.hyperlinks import link_paths
 from groundup.lab.records import RECORD, Record, runs_directory
 from groundup.scratch.trainer import Step
 
@@ -125,4 +125,4 @@ def _print_points(points: list[Point]) -> None:
 
 
 def _print(line: str) -> None:
-    console.print(linked(Text(line)), soft_wrap=True)  # a path or a command is one to copy
+    console.print(link_paths(Text(line)), soft_wrap=True)  # a path or a command is one to copy

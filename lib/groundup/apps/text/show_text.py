@@ -13,7 +13,7 @@ from groundup.apps.session import show_training
 from groundup.apps.session.training import Point, Training, choose_recipe, unfinished
 from groundup.apps.text import text_model
 from groundup.apps.text.text_model import Corpus, Recipe
-from groundup.data.tokens import Tokens
+from groundup.data.lossless_tokenizer import LosslessTokenizer
 from groundup.lab.console import console, progress_bar
 from groundup.lab.errors import UserError, WorkError
 from groundup.scratch.decoder import Decoder
@@ -140,7 +140,12 @@ def write(
 
 
 def _stream(
-    model: Decoder, known: Tokens, prompt: str, ids: list[int], choose: Choose, count: int
+    model: Decoder,
+    known: LosslessTokenizer,
+    prompt: str,
+    ids: list[int],
+    choose: Choose,
+    count: int,
 ) -> None:
     # A character may be spread over tokens: it is printed when it is whole.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from groundup.data.notes import Notice, warn
+from groundup.data.lossless_tokenizer import DOCUMENT_END
+from groundup.data.notices import Notice, warn
 from groundup.data.texts import read_documents
-from groundup.data.tokens import DOCUMENT_END
 from groundup.scratch.tasks.stories import stories
 
 STORIES = "stories"

@@ -9,10 +9,10 @@ import numpy as np
 
 from groundup.apps.session.training import Training, read_notes
 from groundup.apps.text import text_data
-from groundup.data import tokens
-from groundup.data.notes import Notice, warn
-from groundup.data.strings import half_character
-from groundup.data.tokens import Progress, Tokens
+from groundup.data import lossless_tokenizer
+from groundup.data.lossless_tokenizer import LosslessTokenizer, Progress
+from groundup.data.notices import Notice, warn
+from groundup.data.strings import lone_surrogate
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
 from groundup.lab.ranges import require_whole
@@ -93,7 +93,7 @@ class Corpus:
         held_out: (M,) what is not.
     """
 
-    tokens: Tokens
+    tokens: LosslessTokenizer
     train: IntArray
     held_out: IntArray
 
@@ -120,13 +120,13 @@ def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = warn) -> Co
     text = text_data.read_text(
         recipe.data, recipe.megabytes, recipe.column, recipe.encoding, notice
     )
-    known: Tokens
+    known: LosslessTokenizer
     if recipe.tokenizer == "char":
-        known = tokens.Characters.of(text.train + text.held_out)
+        known = lossless_tokenizer.CharacterTokenizer.of(text.train + text.held_out)
     elif recipe.tokenizer == "bpe":
-        known = tokens.BPE.learn(text.train, recipe.vocabulary)
+        known = lossless_tokenizer.ByteLevelBPE.learn(text.train, recipe.vocabulary)
     else:
-        known = tokens.BPE.named(recipe.tokenizer)
+        known = lossless_tokenizer.ByteLevelBPE.named(recipe.tokenizer)
     share = len(text.train) / (len(text.train) + len(text.held_out))
     train = known.encode_all(text.train, lambda done: progress(done * share))
     held_out = known.encode_all(text.held_out, lambda done: progress(share + done * (1 - share)))
@@ -157,7 +157,7 @@ def load_corpus(path: Path) -> Corpus:
     """
     try:
         with np.load(ids_path(path), allow_pickle=False) as kept:
-            known = tokens.from_json(str(kept["tokens"]))
+            known = lossless_tokenizer.from_json(str(kept["tokens"]))
             return Corpus(known, kept["train"], kept["held_out"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{ids_path(path)} can't be read; train without --resume") from error
@@ -226,7 +226,7 @@ def unigram(corpus: Corpus, measured: Rows) -> dict[str, float]:
     return scores(float(surprise[measured.targets].mean()), measured.targets.size, size)
 
 
-def load(path: Path) -> tuple[Decoder, Tokens]:
+def load(path: Path) -> tuple[Decoder, LosslessTokenizer]:
     """The kept text model and its tokenizer.
 
     Raises:
@@ -236,20 +236,20 @@ def load(path: Path) -> tuple[Decoder, Tokens]:
     if notes.get("task") != TASK:
         raise UserError(f"{path} is a model of {notes.get('task', 'nothing known')}, not of text")
     try:
-        return checkpoint.load_decoder(path)[0], tokens.from_json(notes["tokenizer"])
+        return checkpoint.load_decoder(path)[0], lossless_tokenizer.from_json(notes["tokenizer"])
     except (ValueError, KeyError, json.JSONDecodeError) as error:
         raise UserError(f"{error}; delete it, or train again: groundup text train") from error
 
 
-def prompt_ids(known: Tokens, prompt: str) -> list[int]:
+def prompt_ids(known: LosslessTokenizer, prompt: str) -> list[int]:
     """The ids of a prompt. Of an empty one: those of an empty line, where a document begins.
 
     Raises:
         UserError: the tokenizer does not know a character, or the prompt is not text.
     """
-    if half := half_character(prompt):
+    if half := lone_surrogate(prompt):
         raise UserError(f"the prompt holds {half}: the terminal's encoding is not UTF-8")
-    return [int(i) for i in known.encode(prompt or tokens.DOCUMENT_END)]
+    return [int(i) for i in known.encode(prompt or lossless_tokenizer.DOCUMENT_END)]
 
 
 def stream(model: Decoder, prompt: list[int], choose: Choose, count: int) -> Iterator[int]:

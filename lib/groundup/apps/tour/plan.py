@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from groundup.data.corpus import DEFAULT_PACKAGES
-from groundup.embed.adapters import LoraSettings
+from groundup.embed.lora import LoraSettings
 from groundup.lab.ranges import require_number, require_share, require_whole
-from groundup.train.loop import LoopConfig
+from groundup.train.config import LoopConfig
 
 
 @dataclass(frozen=True)
 class Contrastive:
-    """What a contrastive stage sets of :class:`~groundup.embed.contrast.ContrastConfig`."""
+    """What a contrastive stage sets of :class:`~groundup.embed.objective.ContrastiveConfig`."""
 
     loop: LoopConfig
     batch_size: int = 256

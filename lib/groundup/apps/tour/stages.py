@@ -10,11 +10,12 @@ from groundup.apps.tour.plan import Contrastive
 from groundup.apps.tour.tour import Results, Stage, Tour
 from groundup.data.corpus import read_packages
 from groundup.data.tokenizer import train_tokenizer
-from groundup.embed.contrast import ContrastConfig, save_config
 from groundup.embed.encoder import SentenceEncoder, inverse_document_frequency
-from groundup.embed.retrieval import RetrievalResult, RetrievalTask, bm25, evaluate
-from groundup.embed.search import Index
-from groundup.lab.console import Bar
+from groundup.embed.objective import ContrastiveConfig
+from groundup.embed.retrieval import RetrievalResult, RetrievalTask, bm25, evaluate_retrieval
+from groundup.embed.search import SearchIndex
+from groundup.embed.train import save_config
+from groundup.lab.console import ProgressBar
 from groundup.lab.errors import WorkError
 from groundup.lab.files import read_json, write_json
 from groundup.neobert.configuration import NeoBERTConfig
@@ -33,11 +34,12 @@ from groundup.scratch import checkpoint
 from groundup.scratch.tasks.digits import make_splits
 from groundup.scratch.trainer import Step as DigitStep
 from groundup.scratch.trainer import TrainConfig
+from groundup.train.config import LoopConfig
 from groundup.train.launch import torchrun
-from groundup.train.loop import LoopConfig, Step, fit
+from groundup.train.loop import StepMetrics, fit
 
 
-def _digits(tour: Tour, bar: Bar) -> Results:
+def _digits(tour: Tour, bar: ProgressBar) -> Results:
     config = TrainConfig(steps=tour.plan.digit_steps, seed=tour.seed)
 
     def show(step: DigitStep) -> None:
@@ -55,7 +57,7 @@ def _digits(tour: Tour, bar: Bar) -> Results:
     return {"accuracy": shares["all"], **{f"accuracy_{k}": v for k, v in shares.items()}}
 
 
-def _parity(tour: Tour, bar: Bar) -> Results:
+def _parity(tour: Tour, bar: ProgressBar) -> Results:
     model, _ = checkpoint.load(tour.path("digits.safetensors"))
     test = make_splits(np.random.default_rng(tour.seed)).test.take(np.arange(64))
     mask = test.mask.copy()
@@ -70,7 +72,7 @@ def _parity(tour: Tour, bar: Bar) -> Results:
     return {"tensors": len(rungs), "largest": max(r.error for r in rungs), "table": table}
 
 
-def _corpus(tour: Tour, bar: Bar) -> Results:
+def _corpus(tour: Tour, bar: ProgressBar) -> Results:
     def show(done: int, total: int) -> None:
         bar.update(0.8 * done / total, f"{done} of {total} files")
 
@@ -106,15 +108,15 @@ def _scores(result: RetrievalResult) -> Results:
     return {"ndcg_at_10": result.ndcg, "recall_at_10": result.recall, "per_query": ranks}
 
 
-def _bm25(tour: Tour, bar: Bar) -> Results:
+def _bm25(tour: Tour, bar: ProgressBar) -> Results:
     return _scores(bm25(_task(tour)))
 
 
-def _evaluated(tour: Tour, bar: Bar, name: str, result: Results) -> Results:
+def _evaluated(tour: Tour, bar: ProgressBar, name: str, result: Results) -> Results:
     """Add a saved encoder's retrieval scores to a stage's result."""
     bar.update(0.95, "evaluation")
     encoder = SentenceEncoder.load(tour.path(name))
-    return result | _scores(evaluate(encoder, _task(tour)))
+    return result | _scores(evaluate_retrieval(encoder, _task(tour)))
 
 
 def _tokenizer(tour: Tour) -> Any:
@@ -141,7 +143,7 @@ def fresh_encoder(tour: Tour, name: str, layers: int | None = None) -> None:
     _as_sentence_encoder(tour, backbone).save(tour.path(name))
 
 
-def pretrain(tour: Tour, bar: Bar, name: str, loop: LoopConfig) -> Results:
+def pretrain(tour: Tour, bar: ProgressBar, name: str, loop: LoopConfig) -> Results:
     """Masked pretraining of the plan's model; its encoder is saved under ``name``."""
     plan, tokenizer = tour.plan, _tokenizer(tour)
     config = NeoBERTConfig(vocab_size=len(tokenizer), **plan.model)
@@ -184,10 +186,10 @@ def pretrain(tour: Tour, bar: Bar, name: str, loop: LoopConfig) -> Results:
 
 
 def contrast(
-    tour: Tour, bar: Bar, name: str, start: str, pairs: str, training: Contrastive
+    tour: Tour, bar: ProgressBar, name: str, start: str, pairs: str, training: Contrastive
 ) -> Results:
     """Train the encoder saved as ``start`` on the run's pairs and save it as ``name``."""
-    config = ContrastConfig(
+    config = ContrastiveConfig(
         model=str(tour.path(start)),
         pairs=str(tour.path(f"pairs/{pairs}.json")),
         texts=str(tour.path("pairs/texts.json")),
@@ -200,35 +202,35 @@ def contrast(
 
     def hear(message: dict[str, Any]) -> None:
         if "loss" in message:
-            watch(Step(**message))
+            watch(StepMetrics(**message))
 
     arguments = [str(tour.path(f"{name}-config.json"))]
-    torchrun("groundup.embed.contrast", arguments, tour.plan.processes, hear)
+    torchrun("groundup.embed.train", arguments, tour.plan.processes, hear)
     result: Results = read_json(tour.path(f"{name}.json"))
     return _evaluated(tour, bar, name, result)
 
 
-def _masked(tour: Tour, bar: Bar) -> Results:
+def _masked(tour: Tour, bar: ProgressBar) -> Results:
     return pretrain(tour, bar, "masked", tour.plan.masked)
 
 
-def _weak(tour: Tour, bar: Bar) -> Results:
+def _weak(tour: Tour, bar: ProgressBar) -> Results:
     return contrast(tour, bar, "weak", "masked", "weak", tour.plan.weak)
 
 
-def _strong(tour: Tour, bar: Bar) -> Results:
+def _strong(tour: Tour, bar: ProgressBar) -> Results:
     return contrast(tour, bar, "strong", "weak", "strong", tour.plan.strong)
 
 
-def _bag(tour: Tour, bar: Bar) -> Results:
+def _bag(tour: Tour, bar: ProgressBar) -> Results:
     fresh_encoder(tour, "bag-start", layers=0)
     before = _evaluated(tour, bar, "bag-start", {})
     result = contrast(tour, bar, "bag", "bag-start", "strong", tour.plan.bag)
     return result | {"untrained": {k: before[k] for k in ("ndcg_at_10", "recall_at_10")}}
 
 
-def _watch(tour: Tour, bar: Bar, stage: str) -> Any:
-    def show(step: Step) -> None:
+def _watch(tour: Tour, bar: ProgressBar, stage: str) -> Any:
+    def show(step: StepMetrics) -> None:
         bar.update(0.95 * step.done, f"step {step.step}, loss {step.loss:.2f}")
         tour.record.add(
             stage,
@@ -242,10 +244,12 @@ def _watch(tour: Tour, bar: Bar, stage: str) -> Any:
     return show
 
 
-def _search(tour: Tour, bar: Bar) -> Results:
+def _search(tour: Tour, bar: ProgressBar) -> Results:
     encoder = SentenceEncoder.load(tour.path("strong"))
     entries = [entry for entry in tour.corpus.entries if entry.public]
-    index = Index.build(encoder, entries, progress=lambda done, total: bar.update(done / total))
+    index = SearchIndex.build(
+        encoder, entries, progress=lambda done, total: bar.update(done / total)
+    )
     index.save(tour.path("index"))
     return {"documents": len(entries)}
 

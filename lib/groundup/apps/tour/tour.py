@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from groundup.apps.tour.plan import Plan
-from groundup.data.corpus import Corpus, Splits, read_packages
-from groundup.lab.console import Bar, console, progress_bar
+from groundup.data.corpus import Corpus, CorpusSplits, read_packages
+from groundup.lab.console import ProgressBar, console, progress_bar
 from groundup.lab.files import read_json, write_json
 from groundup.lab.records import Record
 
@@ -21,7 +21,7 @@ class Stage(NamedTuple):
 
     name: str
     title: str
-    work: Callable[["Tour", Bar], Results]
+    work: Callable[["Tour", ProgressBar], Results]
     say: Callable[[Results], str]
 
 
@@ -45,7 +45,7 @@ class Tour:
         return read_packages(self.plan.packages)
 
     @cached_property
-    def splits(self) -> Splits:
+    def splits(self) -> CorpusSplits:
         """The corpus by module: train, development, test."""
         return self.corpus.split()
 

@@ -10,10 +10,10 @@ from rich.text import Text
 from groundup.apps.tour.tour import Tour
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.retrieval import paired_bootstrap
-from groundup.embed.search import Index
+from groundup.embed.search import SearchIndex
 from groundup.lab.console import console
 from groundup.lab.files import atomic_file, write_json
-from groundup.lab.links import linked
+from groundup.lab.hyperlinks import link_paths
 from groundup.lab.plot import COLOURS, figure
 
 QUESTIONS = (
@@ -52,7 +52,7 @@ def close(tour: Tour, seconds: float) -> None:
     )
     _questions(tour)
     for path in plots:
-        console.print(linked(Text(f"plot: {path}", "dim")), soft_wrap=True)
+        console.print(link_paths(Text(f"plot: {path}", "dim")), soft_wrap=True)
     console.print(f"\nThe tour took {seconds:.0f} s. Ask your own:")
     console.print(f'  groundup search "{QUESTIONS[0]}"')
 
@@ -78,7 +78,7 @@ def _interval(mean: float, low: float, high: float) -> str:
 
 
 def _questions(tour: Tour) -> None:
-    index = Index.load(tour.path("index"))
+    index = SearchIndex.load(tour.path("index"))
     encoder = SentenceEncoder.load(tour.path("strong"))
     for question in QUESTIONS:
         console.print(f"[bold]{question}[/bold]")

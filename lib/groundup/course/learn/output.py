@@ -9,7 +9,7 @@ from rich.text import Text
 
 from groundup.course import clone
 from groundup.lab.console import console
-from groundup.lab.links import linked
+from groundup.lab.hyperlinks import link_paths
 
 _COLOURS = {
     r"\A.*": "bold",
@@ -22,7 +22,7 @@ _COLOURS = {
 
 def print_line(text: str = "", style: str = "") -> None:
     """Print a line of prose."""
-    line = linked(Text(text, style), clone.root())
+    line = link_paths(Text(text, style), clone.root())
     console.print(line, soft_wrap=not console.is_terminal or bool(line.spans))  # a path stays whole
 
 
@@ -37,7 +37,7 @@ def print_section(section: str) -> None:
     text = Text(section)
     for pattern, style in _COLOURS.items():
         text.highlight_regex(pattern, style)
-    console.print(linked(text, clone.root()), soft_wrap=True)
+    console.print(link_paths(text, clone.root()), soft_wrap=True)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from groundup.course.mine.selection import Selection, resolve
 from groundup.course.mine.variables import REPORT, SELECTION
 from groundup.lab.errors import GroundUpError
 from groundup.lab.files import write_json
-from groundup.lab.streams import drop
+from groundup.lab.streams import discard_output
 
 
 class Session:
@@ -130,7 +130,7 @@ class Session:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
         except BrokenPipeError:  # the reader (`| head`) has left
-            drop(sys.stdout)
+            discard_output(sys.stdout)
         except OSError as error:
             print(f"error: the report ended early: {error}", file=sys.stderr)
             return 1

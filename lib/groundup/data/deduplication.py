@@ -1,34 +1,16 @@
-"""One entry of documentation, and when two entries say the same."""
+"""Repeated entries within a corpus, and near copies between its splits."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from groundup.data.docstrings import Entry
 
 SHINGLE_WORDS = 5
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The documentation of one module, class or function."""
-
-    name: str
-    """Qualified name, such as ``os.path.join``."""
-    module: str
-    summary: str
-    """The first sentence."""
-    body: str
-    """The prose after it, without the summary; ``""`` where there is none."""
-
-    @property
-    def public(self) -> bool:
-        """Whether no part of the name inside its module begins with an underscore."""
-        inside = self.name.removeprefix(self.module).strip(".")
-        return not any(part.startswith("_") for part in inside.split("."))
-
-
-def unique(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The first of entries that say the same: equal texts, or equal summary and last name."""
+def without_repeats(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The first of each group of repeats: equal texts, or equal summary and last name."""
     kept: list[Entry] = []
     seen: set[tuple[str, str]] = set()
     for entry in entries:

@@ -52,7 +52,7 @@ class Pooling:
 
     Attributes:
         kind: "mean", "weighted" or "last".
-        max_length: tokens read of a text. None: as many as the tokenizer says.
+        max_length: tokens read of a text. None: the tokenizer's own limit.
         token_weights: (V,) float32, of "weighted".
     """
 

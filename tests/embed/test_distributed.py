@@ -7,27 +7,28 @@ from pathlib import Path
 import pytest
 import torch
 
-from groundup.embed.adapters import LoraSettings
-from groundup.embed.contrast import ContrastConfig, save_config, train
+from groundup.embed.distributed import all_gather, row_offset
 from groundup.embed.encoder import SentenceEncoder
-from groundup.embed.gather import gather, offset
+from groundup.embed.lora import LoraSettings
+from groundup.embed.objective import ContrastiveConfig
+from groundup.embed.train import save_config, train_contrastive
 from groundup.lab.errors import WorkError
 from groundup.lab.files import write_json
+from groundup.train.config import LoopConfig
 from groundup.train.launch import torchrun
-from groundup.train.loop import LoopConfig
 
 
 def test_one_process_gathers_itself():
     rows = torch.randn(2, 3)
-    assert gather(rows) is rows
-    assert offset(5) == 0
+    assert all_gather(rows) is rows
+    assert row_offset(5) == 0
 
 
 @pytest.fixture
-def config(encoder, pairs, tmp_path) -> ContrastConfig:
+def config(encoder, pairs, tmp_path) -> ContrastiveConfig:
     encoder.save(tmp_path / "start")
     write_json(tmp_path / "pairs.json", pairs)
-    return ContrastConfig(
+    return ContrastiveConfig(
         model=str(tmp_path / "start"),
         pairs=str(tmp_path / "pairs.json"),
         output=str(tmp_path / "many"),
@@ -61,7 +62,7 @@ def test_two_processes_equal_one(config, run_ranks, tmp_path):
     # Training: the same three steps in this process alone.
     assert result["train"]["processes"] == 2
     assert result["train"]["gradient_error"] < 1e-12
-    alone = train(replace(config, output=str(tmp_path / "one")))
+    alone = train_contrastive(replace(config, output=str(tmp_path / "one")))
     assert alone["processes"] == 1
     start, one, many = (SentenceEncoder.load(tmp_path / n) for n in ("start", "one", "many"))
     moved = False
@@ -77,7 +78,7 @@ def test_two_processes_that_diverge_end_by_name(config, tmp_path):
     save_config(replace(config, loop=wild), tmp_path / "contrast.json")
     heard: list[dict[str, float]] = []
     with pytest.raises(WorkError, match="the training ended after step 1: the loss of step 2 is"):
-        torchrun("groundup.embed.contrast", [str(tmp_path / "contrast.json")], 2, heard.append)
+        torchrun("groundup.embed.train", [str(tmp_path / "contrast.json")], 2, heard.append)
     assert [message["step"] for message in heard] == [1]
     assert not (tmp_path / "many").exists()
     assert not (tmp_path / "many.json").exists()

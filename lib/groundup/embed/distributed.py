@@ -1,15 +1,15 @@
-"""Rows of every process, with the gradient that belongs to them."""
+"""All-gather with a gradient: the rows of every process in each of them."""
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 
-class _GatherWithGradient(torch.autograd.Function):
+class AllGather(torch.autograd.Function):
     """Forward: all-gather. Backward: sum every process's gradient, keep the rows that are ours.
 
-    Each process's loss depends on everybody's rows. The derivative of the sum of all losses with
-    respect to our rows is therefore the sum of what every process says about them.
+    Each process's loss depends on the rows of all processes. The derivative of the sum of all
+    losses with respect to our rows is therefore the sum of the gradients of every process.
     """
 
     @staticmethod
@@ -20,12 +20,14 @@ class _GatherWithGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
-        total = grads[0].clone(memory_format=torch.contiguous_format)  # it may have other readers
+        total = grads[0].clone(
+            memory_format=torch.contiguous_format
+        )  # autograd may share it
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]
 
 
-def gather(rows: Tensor) -> Tensor:
+def all_gather(rows: Tensor) -> Tensor:
     """Concatenate this process's rows with those of all others, in rank order.
 
     Under DistributedDataParallel, which averages gradients over processes, a loss that is a mean
@@ -39,10 +41,10 @@ def gather(rows: Tensor) -> Tensor:
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return rows
-    gathered: Tensor = _GatherWithGradient.apply(rows)
+    gathered: Tensor = AllGather.apply(rows)
     return gathered
 
 
-def offset(rows: int) -> int:
-    """Where this process's rows begin in what :func:`gather` returns."""
+def row_offset(rows: int) -> int:
+    """Where this process's rows begin in what :func:`all_gather` returns."""
     return dist.get_rank() * rows if dist.is_initialized() else 0

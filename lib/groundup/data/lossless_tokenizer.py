@@ -1,7 +1,7 @@
 """From text to ids and back without loss: characters, or byte-level BPE.
 
-Both know which bytes each token stands for. So text can be put together again exactly, a token at
-a time, and bits per byte are counted, not guessed.
+Both know the bytes of each token. So text can be put together again exactly, a token at a time, and
+bits per byte are counted, not estimated.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.data.paths import did_you_mean, find
+from groundup.data.paths import did_you_mean, find_path
 from groundup.data.texts import read_json_file
 from groundup.lab.errors import UserError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 IntArray = NDArray[np.integer[Any]]
 
 Progress = Callable[[float], None]
-"""Told the share that is done."""
+"""Called with the share that is done."""
 
 DOCUMENT_END = "\n\n"
 """What ends a document in a text that holds several: an empty line."""
@@ -38,7 +38,7 @@ _CHUNK = 1 << 20  # characters that are encoded at a time
 _LEARNED_FROM = 10 << 20  # characters that a BPE is learned from, at most
 
 
-class Tokens(ABC):
+class LosslessTokenizer(ABC):
     """A tokenizer.
 
     Attributes:
@@ -52,7 +52,7 @@ class Tokens(ABC):
         """The ids of a text.
 
         Raises:
-            UserError: the text holds what no token stands for.
+            UserError: the text holds a character without a token.
         """
 
     @abstractmethod
@@ -76,11 +76,11 @@ class Tokens(ABC):
         return np.concatenate(parts)
 
     def sizes(self) -> IntArray:
-        """(V,) how many bytes each token stands for."""
+        """(V,) the number of bytes of each token."""
         return np.array([len(piece) for piece in self.pieces])
 
 
-class Characters(Tokens):
+class CharacterTokenizer(LosslessTokenizer):
     """A token for each character.
 
     Args:
@@ -94,7 +94,7 @@ class Characters(Tokens):
         self._ids[_code_points(alphabet)] = np.arange(len(alphabet))
 
     @classmethod
-    def of(cls, text: str) -> "Characters":
+    def of(cls, text: str) -> "CharacterTokenizer":
         """The characters that occur in a text, in the order of Unicode."""
         seen = np.zeros(0x110000, bool)
         for start, end in _chunks(text):
@@ -115,7 +115,7 @@ class Characters(Tokens):
         return json.dumps({"kind": "char", "alphabet": self.alphabet})
 
 
-class BPE(Tokens):
+class ByteLevelBPE(LosslessTokenizer):
     """Byte-level byte-pair encoding: every text has ids, and they spell its very bytes.
 
     The tokenizer of the NeoBERT part drops case and spaces, which suits search. A model that
@@ -140,7 +140,7 @@ class BPE(Tokens):
         ]
 
     @classmethod
-    def learn(cls, text: str, vocabulary: int) -> "BPE":
+    def learn(cls, text: str, vocabulary: int) -> "ByteLevelBPE":
         """Learn the merges from the beginning of a text, 10 million characters at most.
 
         Args:
@@ -169,7 +169,7 @@ class BPE(Tokens):
         return cls(backend)
 
     @classmethod
-    def named(cls, name: str) -> "BPE":
+    def named(cls, name: str) -> "ByteLevelBPE":
         """One that exists: a ``tokenizer.json``, the folder it is in, or a model on the Hub.
 
         Args:
@@ -180,7 +180,7 @@ class BPE(Tokens):
         """
         from tokenizers import Tokenizer
 
-        path = find(name) or _from_hub(name)
+        path = find_path(name) or _from_hub(name)
         if path.is_dir():
             path /= _FILE
         content = read_json_file(path)
@@ -211,14 +211,14 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def from_json(text: str) -> Tokens:
-    """The tokenizer that :meth:`Tokens.to_json` wrote."""
+def from_json(text: str) -> LosslessTokenizer:
+    """The tokenizer that :meth:`LosslessTokenizer.to_json` wrote."""
     content: dict[str, str] = json.loads(text)
     if content["kind"] == "char":
-        return Characters(content["alphabet"])
+        return CharacterTokenizer(content["alphabet"])
     from tokenizers import Tokenizer
 
-    return BPE(Tokenizer.from_str(content["tokenizer"]))
+    return ByteLevelBPE(Tokenizer.from_str(content["tokenizer"]))
 
 
 def _chunks(text: str) -> Iterator[tuple[int, int]]:
@@ -239,8 +239,8 @@ def _chunks(text: str) -> Iterator[tuple[int, int]]:
 def _documents(text: str) -> list[str]:
     """The documents of a text, each with the empty line that ends it.
 
-    Each is encoded by itself, so that its end is the same token wherever it stands: the cut of
-    GPT-2 would take another one before a word than at the end of a prompt.
+    Each is encoded by itself, so that its end is always the same token: the pre-tokenizer of GPT-2
+    would split it differently before a word than at the end of a prompt.
     """
     return re.split(rf"(?<={DOCUMENT_END})(?!\n)", text)
 
@@ -251,9 +251,9 @@ def _code_points(text: str) -> IntArray:
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """The character that stands for each byte in a byte-level vocabulary (Radford et al., 2019).
+    """The character of each byte in a byte-level vocabulary (Radford et al., 2019).
 
-    A byte that is a printable character of Latin-1 stands for itself; the others get the
+    A byte that is a printable character of Latin-1 is that character; the others get the
     characters from U+0100 on, in order.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

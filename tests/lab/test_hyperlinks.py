@@ -7,7 +7,7 @@ import pytest
 from rich.text import Text
 
 from groundup.course import clone
-from groundup.lab import links
+from groundup.lab import hyperlinks
 from groundup.lab.console import Terminal
 
 STUB = "exercises/ch05_training/ex_5_1_adam.py"
@@ -17,8 +17,8 @@ URI = (clone.root() / STUB).as_uri()
 def shown(monkeypatch: pytest.MonkeyPatch, text: str, terminal: bool = True) -> str:
     file = io.StringIO()
     console = Terminal(file=file, force_terminal=terminal or None, width=120)
-    monkeypatch.setattr(links, "console", console)
-    console.print(links.linked(Text(text), clone.root()), soft_wrap=True)
+    monkeypatch.setattr(hyperlinks, "console", console)
+    console.print(hyperlinks.link_paths(Text(text), clone.root()), soft_wrap=True)
     return file.getvalue()
 
 

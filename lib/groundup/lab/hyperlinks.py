@@ -15,7 +15,7 @@ _PATH = (
 )
 
 
-def linked(text: Text, root: Path | None = None) -> Text:
+def link_paths(text: Text, root: Path | None = None) -> Text:
     """The text with each path of a file that exists as a link, with the line named behind it.
 
     In a pipe, and in a terminal that knows no links, rich leaves them out; the text is the same.

@@ -1,11 +1,11 @@
-"""What a reader left out or read in a way that a person might not expect: counted, then said."""
+"""What a reader left out or read in an unexpected way: counted, then reported in one line."""
 
 import warnings
 from collections import Counter
 from collections.abc import Callable
 
 Notice = Callable[[str], None]
-"""Told a line, once, when something was left out."""
+"""Called once with one line, when something was left out."""
 
 
 def warn(message: str) -> None:
@@ -13,8 +13,8 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=4)  # the line that called the reader
 
 
-class Notes:
-    """How often each thing was met, and where first.
+class Notices:
+    """How often each thing occurred, and where first.
 
     Args:
         source: what is read, which its own notes need not name again.
@@ -37,7 +37,7 @@ class Notes:
         self._first.setdefault(what, where)
 
     def remark(self, what: str) -> None:
-        """Say what is not counted."""
+        """Add a sentence that has no count."""
         self._remarks.append(what)
 
     def __bool__(self) -> bool:

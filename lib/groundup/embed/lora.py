@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from groundup.embed.adapter_files import has_adapters
+from groundup.embed.backbone import has_adapters
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.errors import UserError
 from groundup.lab.ranges import require_whole

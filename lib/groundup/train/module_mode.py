@@ -6,7 +6,7 @@ from typing import Any
 
 
 @contextmanager
-def same_modes(model: Any) -> Iterator[None]:
+def preserve_mode(model: Any) -> Iterator[None]:
     """Put every module of a torch model back into the mode it was in, after an error too.
 
     ``model.train(was_training)`` would not do: it overrides the modules that were left in another
@@ -21,8 +21,8 @@ def same_modes(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(model: Any) -> Iterator[None]:
+def evaluation_mode(model: Any) -> Iterator[None]:
     """Evaluation mode for a block of code; then every module is as it was, after an error too."""
-    with same_modes(model):
+    with preserve_mode(model):
         model.eval()
         yield
