@@ -15,10 +15,17 @@ FILES = {
     "groundup/lab/__init__.py": "",
     "groundup/lab/seed.py": "",
     "groundup/lab/other.py": "",
-    "groundup/lazy/__init__.py": "def __getattr__(name):\n    raise AttributeError(name)\n",
-    "groundup/lazy/late.py": "",
+    "groundup/lazy/__init__.py": "if TYPE_CHECKING:\n"
+    "    from groundup.lazy.late import Late\n"
+    "    from groundup.lazy.later import Later, last\n"
+    "else:\n    __getattr__, __dir__ = attach(__name__)\n",
+    "groundup/lazy/early.py": "",
+    "groundup/lazy/late.py": "from .early import early\n"
+    "if TYPE_CHECKING:\n    import groundup.cli\n",
+    "groundup/lazy/later.py": "",
     "groundup/cli.py": "import groundup.lab.other\n",
 }
+LAZY = (".lazy", ".lazy.late", ".lazy.early", ".lazy.later")
 
 
 @pytest.fixture
@@ -41,7 +48,16 @@ def library(tmp_path: Path) -> Path:
         ("from groundup.lab import seed", {"", ".lab", ".lab.seed"}),
         ("def f():\n    import groundup.lab.seed as s", {"", ".lab", ".lab.seed"}),
         ("# ::: source groundup.lab.seed:seed", {"", ".lab", ".lab.seed"}),
-        ("import groundup.lazy", {"", ".lazy", ".lazy.late"}),
+        ("import groundup.lazy.early", {"", ".lazy", ".lazy.early"}),
+        (
+            "from groundup.lazy import Late, late, absent",
+            {"", ".lazy", ".lazy.late", ".lazy.early"},
+        ),
+        ("from groundup.lazy import last", {"", ".lazy", ".lazy.later"}),
+        ("from groundup.lazy import *", {"", *LAZY}),
+        ("import groundup.lazy", {"", *LAZY}),
+        ("from groundup import lazy", {"", *LAZY}),
+        ("run(['python', '-m', 'groundup.lazy'])", {"", *LAZY}),
         ("run(['python', '-m', 'groundup.cli'])", {"", ".cli", ".lab", ".lab.other"}),
         ("from groundup import nothing_here", {""}),
     ],

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from groundup.course.modules import module_file
+from groundup.lab.lazy import exports, typing_blocks
 
 _DOTTED = re.compile(r"groundup(\.\w+)*")
 _DIRECTIVE = re.compile(r"^\W*::: source (groundup[\w.]*)", re.MULTILINE)
@@ -19,8 +20,9 @@ def library_modules(source: str, library: Path) -> dict[str, Path]:
 
     Imports are read, not run, wherever they are: at the top, in a function, as the text of a
     module's name (``"groundup.cli"`` for a subprocess), or in a ``::: source`` line. Importing a
-    module runs its parent packages too. A package with a ``__getattr__`` imports what it likes
-    later, so all its modules count.
+    module runs its parent packages too. Imports for type checkers alone are left out. Of a package
+    that exports names lazily, the modules of the imported names count; all of them where the
+    package itself is imported.
 
     Args:
         source: Python text, such as a chapter.
@@ -32,16 +34,21 @@ def library_modules(source: str, library: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = list(_DIRECTIVE.findall(source)) + list(_names(source, package=""))
     while waiting:
-        for module in _with_parents(waiting.pop()):
+        name = waiting.pop()
+        lazy: dict[str, str] = {}  # what the package just above exports
+        for module in _with_parents(name):
             path = module_file(module, library)
-            if path is None or module in found:
-                continue
-            found[module] = path
+            if path is None:
+                waiting += [lazy[last] for last in [module.rpartition(".")[2]] if last in lazy]
+                break
             is_package = path.name == "__init__.py"
             text = path.read_text(encoding="utf-8")
-            waiting += _names(text, module if is_package else module.rpartition(".")[0])
-            if is_package and re.search(r"^def __getattr__\(", text, re.MULTILINE):
-                waiting += [f"{module}.{p.stem}" for p in path.parent.glob("*.py") if p != path]
+            lazy = exports(text) if is_package else {}
+            if module == name:
+                waiting += lazy.values()
+            if module not in found:
+                found[module] = path
+                waiting += _names(text, module if is_package else module.rpartition(".")[0])
     return dict(sorted(found.items()))
 
 
@@ -52,7 +59,13 @@ def _with_parents(module: str) -> Iterator[str]:
 
 def _names(source: str, package: str) -> Iterator[str]:
     """Names that may be modules of the library; those that are not have no file."""
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for_types = {
+        inner for block in typing_blocks(tree) for node in block for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _DOTTED.fullmatch(alias.name))
         elif isinstance(node, ast.ImportFrom):
@@ -61,8 +74,8 @@ def _names(source: str, package: str) -> Iterator[str]:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base]) if base else ".".join(above)
             if _DOTTED.fullmatch(base):
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names)
+                names = (alias.name for alias in node.names)
+                yield from (base if name == "*" else f"{base}.{name}" for name in names)
         elif isinstance(node, ast.Constant) and _DOTTED.fullmatch(str(node.value)):
             yield str(node.value)
 
