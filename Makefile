@@ -97,7 +97,7 @@ bench: .venv/.full
 check: .venv/.full
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lib docs/build
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(GROUNDUP) course build --check
 

@@ -29,10 +29,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(scope="session")
-def run_ranks() -> Callable[..., None]:
-    """Run a script in N processes with the environment that torchrun gives; all must succeed."""
+def run_ranks() -> Callable[..., list[str]]:
+    """Run a script in N processes with the environment that torchrun gives; all must succeed.
 
-    def run(script: Path, *arguments: object, processes: int = 2) -> None:
+    The function returns the output of each process.
+    """
+
+    def run(script: Path, *arguments: object, processes: int = 2) -> list[str]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -63,6 +66,7 @@ def run_ranks() -> Callable[..., None]:
                 process.kill()
         for rank, (process, output) in enumerate(zip(started, outputs, strict=True)):
             assert process.returncode == 0, f"process {rank} of {processes}:\n{output}"
+        return outputs
 
     return run
 
@@ -76,7 +80,7 @@ def read_elsewhere(
     The function takes directories by name, texts to encode, and (query, document) pairs to rank; it
     returns the vectors (N, D), the tokens read, and nDCG@10 and recall@10 of each.
     """
-    script = Path(__file__).parent / "embed" / "read_elsewhere.py"
+    script = Path(__file__).parent / "helpers" / "read_elsewhere.py"
 
     def read(
         directories: dict[str, Path], texts: list[str], pairs: list[tuple[str, str]]

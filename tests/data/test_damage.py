@@ -9,19 +9,14 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from readers import Read, Refusal, Write
 
 from groundup.data.texts import read_documents, read_pairs
 from groundup.lab.errors import UserError
-
-Write = Callable[[str, str | bytes], Path]
-Read = Callable[..., tuple[list[Any], str]]
-Refusal = Callable[..., str]
-
 
 BROKEN = {
     "windows.txt": (b"One\r\ncaf\xe9 noir", r"not UTF-8 text \(byte 8\) in line 2.*cp1252.*'café'"),

@@ -5,19 +5,14 @@ import gzip
 import os
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from readers import Read, Refusal, Write
 
 from groundup.data import texts
 from groundup.data.texts import read_documents, read_json_file, read_pairs
 from groundup.lab.errors import UserError, WorkError
-
-Write = Callable[[str, str | bytes], Path]
-Read = Callable[..., tuple[list[Any], str]]
-Refusal = Callable[..., str]
 
 
 def test_a_folder_of_all_kinds(documents: Read, write: Write, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """A run that cannot go on: it ends by name, keeps the last good state, and leaves no trace."""
 
-import importlib.util
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch import nn
+from train_ranks import Poisoned, network
 
 from groundup.lab.errors import UserError, WorkError
 from groundup.lab.seeds import seed_at
@@ -21,17 +20,10 @@ from groundup.train.config import LoopConfig
 from groundup.train.loop import StepMetrics, fit
 from groundup.train.module_mode import evaluation_mode, preserve_mode
 
-SCRIPT = Path(__file__).with_name("stop_here.py")
-_spec = importlib.util.spec_from_file_location("stop_here", SCRIPT)
-assert _spec is not None
-assert _spec.loader is not None
-stop_here = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stop_here)
-
 CONFIG = LoopConfig(steps=6, lr=0.05)
 
 
-class Alone(stop_here.Poisoned):
+class Alone(Poisoned):
     """The same in a single process."""
 
     def batch(self, index, rank, processes):
@@ -43,7 +35,7 @@ class Alone(stop_here.Poisoned):
     [("loss", "the loss of step 5 is inf"), ("gradient", "the gradient norm of step 5 is nan")],
 )
 def test_a_step_that_is_not_finite_is_not_taken(tmp_path, poison, said):
-    model, heard = stop_here.network(), []
+    model, heard = network(), []
     with pytest.raises(WorkError, match=rf"after step 4: {said}.*lower lr.*0\.05"):
         fit(model, Alone(poison), CONFIG, heard.append, tmp_path, save_every=1)
     assert [step.step for step in heard] == [1, 2, 3, 4]
@@ -57,18 +49,18 @@ def test_a_step_that_is_not_finite_is_not_taken(tmp_path, poison, said):
 
 def test_accumulated_micro_batches_count_too():
     with pytest.raises(WorkError, match="after step 1: the loss of step 2 is inf"):
-        fit(stop_here.network(), Alone("loss"), replace(CONFIG, accumulate=4))
+        fit(network(), Alone("loss"), replace(CONFIG, accumulate=4))
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     """The loss and its gradient are finite; the step itself is too large for float32."""
-    model = stop_here.network()
+    model = network()
     config = LoopConfig(steps=1, lr=1e38, lr_scale={"": 1e3}, warmup=0.0)
     with pytest.raises(WorkError, match="after step 1: its weights hold NaN or infinity"):
         fit(model, Alone(""), config, None, tmp_path, save_every=1)
     assert saved_states(tmp_path) == []
     with pytest.raises(WorkError, match="weights"):  # nor handed to whoever saves the model
-        fit(stop_here.network(), Alone(""), config)
+        fit(network(), Alone(""), config)
 
 
 def test_a_step_without_items_is_not_a_loss_of_zero():
@@ -77,18 +69,17 @@ def test_a_step_without_items_is_not_a_loss_of_zero():
             return 0
 
     with pytest.raises(WorkError, match="step 1 has no item"):
-        fit(stop_here.network(), Empty(""), CONFIG)
+        fit(network(), Empty(""), CONFIG)
 
 
 def test_a_model_with_nothing_to_train_is_named():
     with pytest.raises(ValueError, match="no parameter of Sequential requires a gradient"):
-        fit(stop_here.network().requires_grad_(False), Alone(""), CONFIG)
+        fit(network().requires_grad_(False), Alone(""), CONFIG)
 
 
-@pytest.mark.timeout(120)
-def test_all_processes_stop_together_and_none_waits(run_ranks, tmp_path):
-    run_ranks(SCRIPT, tmp_path)
-    told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+@pytest.mark.xdist_group("two_processes")
+def test_all_processes_stop_together_and_none_waits(two_processes):
+    told = [json.loads((two_processes / f"{rank}.json").read_text()) for rank in (0, 1)]
     both, ends = zip(*told, strict=True)
     assert both[0] == both[1]
     for poison, said in (("loss", "loss of step 5 is"), ("gradient", "gradient norm of")):
@@ -104,8 +95,8 @@ def test_all_processes_stop_together_and_none_waits(run_ranks, tmp_path):
 
 
 def test_the_gradient_norm_is_reported_before_clipping():
-    model, heard = stop_here.network(), []
-    twin = stop_here.network()
+    model, heard = network(), []
+    twin = network()
     x, _ = Alone("").batch(0, 0, 1)
     (twin(x).square().sum() / len(x)).backward()
     norm = math.sqrt(sum(float(p.grad.double().square().sum()) for p in twin.parameters()))
@@ -163,7 +154,7 @@ def test_a_run_leaves_no_trace(ends, precision):
 
 
 def test_gradients_from_before_do_not_count():
-    clean, left = stop_here.network(), stop_here.network()
+    clean, left = network(), network()
     for parameter in left.parameters():
         parameter.grad = torch.full_like(parameter, 100.0)
     for model in (clean, left):
@@ -183,10 +174,10 @@ def test_another_run_cannot_take_up_the_states(tmp_path):
         def description(self):
             return {"batch_size": self.size}
 
-    fit(stop_here.network(), Described(""), CONFIG, None, tmp_path, save_every=3)
+    fit(network(), Described(""), CONFIG, None, tmp_path, save_every=3)
 
     def again(name, objective, model=None, **changes):
-        model = model or stop_here.network()
+        model = model or network()
         before = {key: value.clone() for key, value in model.state_dict().items()}
         with pytest.raises(UserError, match=name):
             fit(model, objective, replace(CONFIG, **changes), None, tmp_path, save_every=3)
@@ -248,7 +239,7 @@ def test_what_can_be_is_not_refused():
 
 def test_save_every_is_not_negative(tmp_path):
     with pytest.raises(ValueError, match="save_every"):
-        fit(stop_here.network(), Alone(""), CONFIG, None, tmp_path, save_every=-1)
+        fit(network(), Alone(""), CONFIG, None, tmp_path, save_every=-1)
 
 
 def test_modes_come_back_module_by_module():

@@ -31,7 +31,7 @@ from typing import NamedTuple
 from groundup.data import deduplication, docstrings
 from groundup.data.deduplication import normal_text, without_near_copies, without_repeats
 from groundup.data.docstrings import Entry
-from groundup.data.notices import Notice, warn
+from groundup.data.notices import Notice, issue_warning
 from groundup.data.texts import read_documents
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
@@ -167,7 +167,7 @@ def read_paragraphs(
     *,
     column: str | None = None,
     encoding: str | None = None,
-    notice: Notice = warn,
+    notice: Notice = issue_warning,
 ) -> list[str]:
     """Paragraphs of a text file, a table, a folder of such, or a data set of the Hub; each once.
 

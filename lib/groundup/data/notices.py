@@ -8,7 +8,7 @@ Notice = Callable[[str], None]
 """Called once with one line, when something was left out."""
 
 
-def warn(message: str) -> None:
+def issue_warning(message: str) -> None:
     """The notice of a library call: a Python warning."""
     warnings.warn(message, stacklevel=4)  # the line that called the reader
 

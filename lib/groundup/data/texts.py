@@ -15,7 +15,7 @@ from typing import Any
 from groundup.data.columns import pair_columns, text_column
 from groundup.data.decoding import known_encoding, read_characters
 from groundup.data.hub import PREFIX, hub_name, hub_rows
-from groundup.data.notices import Notice, Notices, warn
+from groundup.data.notices import Notice, Notices, issue_warning
 from groundup.data.paths import did_you_mean, files_below, find_path
 from groundup.data.strings import lone_surrogate
 from groundup.data.tables import (
@@ -40,7 +40,7 @@ def read_documents(
     encoding: str | None = None,
     limit: int | None = None,
     also: Collection[str] = (),
-    notice: Notice = warn,
+    notice: Notice = issue_warning,
 ) -> list[str]:
     """Read documents.
 
@@ -82,7 +82,7 @@ def read_pairs(
     columns: tuple[str, str] | None = None,
     *,
     encoding: str | None = None,
-    notice: Notice = warn,
+    notice: Notice = issue_warning,
 ) -> list[tuple[str, str]]:
     """Read pairs of texts.
 

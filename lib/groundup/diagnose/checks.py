@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One check's verdict: its name, whether it passed, and the measurement in words."""
 
     check: str
@@ -16,7 +16,9 @@ class Finding:
     detail: str
 
 
-def diagnose(model: nn.Module, vocabulary: int, pad_id: int = 0, seed: int = 0) -> list[Finding]:
+def diagnose(
+    model: nn.Module, vocabulary: int, pad_id: int = 0, seed: int = 0
+) -> list[CheckResult]:
     """Run every check on random tokens. A copy of the model is used; the model is not touched.
 
     Args:
@@ -47,7 +49,7 @@ def _run(model: nn.Module, ids: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def _shapes(model: nn.Module, vocabulary: int, generator: torch.Generator) -> Finding:
+def _shapes(model: nn.Module, vocabulary: int, generator: torch.Generator) -> CheckResult:
     wrong = []
     for shape in ((1, 1), (1, 7), (3, 16)):
         ids = torch.randint(vocabulary, shape, generator=generator)
@@ -58,27 +60,27 @@ def _shapes(model: nn.Module, vocabulary: int, generator: torch.Generator) -> Fi
             continue
         if tuple(output.shape[:2]) != shape or not bool(output.isfinite().all()):
             wrong.append(f"{shape}: output {tuple(output.shape)}")
-    return Finding("shapes", not wrong, "; ".join(wrong) or "(1,1), (1,7), (3,16) are finite")
+    return CheckResult("shapes", not wrong, "; ".join(wrong) or "(1,1), (1,7), (3,16) are finite")
 
 
 @torch.no_grad()
-def _padding(model: nn.Module, ids: Tensor, pad_id: int) -> Finding:
+def _padding(model: nn.Module, ids: Tensor, pad_id: int) -> CheckResult:
     """Masked padding must not move the real tokens."""
     padded = torch.cat([ids, torch.full((len(ids), 5), pad_id)], dim=1)
     mask = torch.ones_like(padded)
     mask[:, ids.shape[1] :] = 0
     error = _relative(_run(model, padded, mask)[:, : ids.shape[1]], _run(model, ids))
-    return Finding("padding", error < 1e-4, f"five masked pads move real tokens by {error:.1e}")
+    return CheckResult("padding", error < 1e-4, f"five masked pads move real tokens by {error:.1e}")
 
 
 @torch.no_grad()
-def _batch(model: nn.Module, ids: Tensor) -> Finding:
+def _batch(model: nn.Module, ids: Tensor) -> CheckResult:
     """A text's vectors must not depend on who shares its batch."""
     error = _relative(_run(model, ids[:1]), _run(model, ids)[:1])
-    return Finding("batch", error < 1e-4, f"the rest of the batch moves a text by {error:.1e}")
+    return CheckResult("batch", error < 1e-4, f"the rest of the batch moves a text by {error:.1e}")
 
 
-def _gradients(model: nn.Module, ids: Tensor) -> Finding:
+def _gradients(model: nn.Module, ids: Tensor) -> CheckResult:
     """Some gradient must reach every parameter, and none may be NaN or infinite."""
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -93,7 +95,7 @@ def _gradients(model: nn.Module, ids: Tensor) -> Finding:
             bad.append(f"{name}: not finite")
     total = sum(1 for _ in model.parameters())
     detail = f"reach all {total} parameters" if not bad else "; ".join(bad[:5])
-    return Finding("gradients", not bad, detail)
+    return CheckResult("gradients", not bad, detail)
 
 
 def _relative(a: Tensor, b: Tensor) -> float:

@@ -20,9 +20,7 @@ class AllGather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
-        total = grads[0].clone(
-            memory_format=torch.contiguous_format
-        )  # autograd may share it
+        total = grads[0].clone(memory_format=torch.contiguous_format)  # autograd may share it
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]
 

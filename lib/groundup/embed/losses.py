@@ -17,7 +17,7 @@ def info_nce(
         queries: (b, D), the rows of this process.
         documents: (N, D), the rows of every process, N ≥ b. The right document of query i is row
             ``offset + i``; every other row is a negative. The cosine with a vector of zeros is 0.
-        temperature: τ. Cosines are in [−1, 1]; divided by 0.05 they span −20 to 20 nats.
+        temperature: τ. Cosines lie in [−1, 1]; divided by 0.05 they span −20 to 20 nats.
         offset: where this process's documents begin: rank · b.
 
     Returns:

@@ -16,7 +16,7 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from groundup.data.notices import Notice, warn
+from groundup.data.notices import Notice, issue_warning
 from groundup.data.pairs import distinct
 from groundup.data.texts import read_documents, read_json_file, read_pairs
 from groundup.embed.backbone import has_adapters
@@ -72,7 +72,7 @@ def gradient_error(
 def train_contrastive(
     config: ContrastiveConfig,
     on_step: Callable[[StepMetrics], None] | None = None,
-    notice: Notice = warn,
+    notice: Notice = issue_warning,
 ) -> dict[str, float]:
     """Train and save an encoder; every process of a group calls this with the same config.
 

@@ -41,14 +41,14 @@ def exports(source: str) -> dict[str, str]:
     return {
         alias.name: node.module
         for block in typing_blocks(ast.parse(source))
-        for node in block
-        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for node in block.body
+        if block.orelse and isinstance(node, ast.ImportFrom) and node.module is not None
         for alias in node.names
     }
 
 
-def typing_blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
-    """The statements of each ``if TYPE_CHECKING``."""
+def typing_blocks(tree: ast.AST) -> Iterator[ast.If]:
+    """Every ``if TYPE_CHECKING``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            yield node.body
+            yield node

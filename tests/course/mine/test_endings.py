@@ -69,14 +69,14 @@ RANKS = """
 import os
 import torch
 from groundup.embed.losses import info_nce
-from groundup.train.launch import say
+from groundup.train.launch import send_message
 
 rank = int(os.environ["RANK"])
 torch.manual_seed(0)
 queries, documents = torch.randn(2, 3, 5), torch.randn(6, 5)
 for n in range(4 + rank):
     loss = info_nce(queries[rank], documents, offset=3 * rank)
-say({"rank": rank, "loss": float(loss)})
+send_message({"rank": rank, "loss": float(loss)})
 """
 LAUNCH = """
 from groundup.train.launch import torchrun

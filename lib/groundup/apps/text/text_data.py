@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from groundup.data.lossless_tokenizer import DOCUMENT_END
-from groundup.data.notices import Notice, warn
+from groundup.data.notices import Notice, issue_warning
 from groundup.data.texts import read_documents
 from groundup.scratch.tasks.stories import stories
 
@@ -31,7 +31,7 @@ def read_text(
     megabytes: int,
     column: str | None = None,
     encoding: str | None = None,
-    notice: Notice = warn,
+    notice: Notice = issue_warning,
 ) -> Text:
     """Read a text and hold out its end.
 

@@ -11,7 +11,7 @@ from groundup.apps.session.training import Training, read_notes
 from groundup.apps.text import text_data
 from groundup.data import lossless_tokenizer
 from groundup.data.lossless_tokenizer import LosslessTokenizer, Progress
-from groundup.data.notices import Notice, warn
+from groundup.data.notices import Notice, issue_warning
 from groundup.data.strings import lone_surrogate
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
@@ -103,7 +103,7 @@ def checkpoint_path() -> Path:
     return runs_directory() / "text" / "model.safetensors"
 
 
-def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = warn) -> Corpus:
+def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = issue_warning) -> Corpus:
     """Read a recipe's text and encode it.
 
     The tokenizer learns from the training part. Only the alphabet of ``char`` is that of both

@@ -61,7 +61,7 @@ def _names(source: str, package: str) -> Iterator[str]:
     """Names that may be modules of the library; those that are not have no file."""
     tree = ast.parse(source)
     for_types = {
-        inner for block in typing_blocks(tree) for node in block for inner in ast.walk(node)
+        inner for block in typing_blocks(tree) for node in block.body for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
         if node in for_types:

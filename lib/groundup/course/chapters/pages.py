@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.course.chapters.execute import ChapterError
+from groundup.lab.lazy import exports
 
 _STEM = re.compile(r"(?P<number>\d\d)_[a-z0-9_]+")
 _TITLE = re.compile(r"^# (?:# )?(?P<title>[^%\s].*)$", re.MULTILINE)
@@ -127,8 +128,18 @@ def reference_pages(library: Path) -> dict[str, str]:
             address = "/".join(parts[1:]) + ".md"
         if any(part.startswith("_") for part in parts):
             continue
-        pages[f"reference/{address}"] = f"::: {'.'.join(parts)}\n"
+        pages[f"reference/{address}"] = _reference_page(".".join(parts), path)
     return pages
+
+
+def _reference_page(module: str, source: Path) -> str:
+    """Markdown for mkdocstrings. A package's page links the names that the package exports."""
+    exported = exports(source.read_text("utf-8")) if source.name == "__init__.py" else {}
+    if not exported:
+        return f"::: {module}\n"
+    names = [f"- [`{name}`][{exported[name]}.{name}]" for name in sorted(exported)]
+    listed = "\n".join([f"Import these names from `{module}`:", "", *names])
+    return f"::: {module}\n    options:\n      members: false\n\n{listed}\n"
 
 
 def navigation(

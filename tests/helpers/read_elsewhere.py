@@ -46,7 +46,7 @@ class Pairs(AbsTaskRetrieval):
         documents = [
             {"id": f"d{i}", "title": "", "text": text} for i, text in enumerate(given["documents"])
         ]
-        split = {
+        split: Any = {
             "corpus": Dataset.from_list(documents),
             "queries": Dataset.from_list(queries),
             "relevant_docs": {f"q{i}": {f"d{i}": 1} for i in range(len(queries))},
@@ -56,7 +56,7 @@ class Pairs(AbsTaskRetrieval):
         self.data_loaded = True
 
 
-result = {}
+result: dict[str, Any] = {}
 for name, directory in given["directories"].items():
     model = SentenceTransformer(directory, device="cpu", trust_remote_code=True)
     assert model.device.type == "cpu"

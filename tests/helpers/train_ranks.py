@@ -1,23 +1,59 @@
-"""Run by test_stopping.py in every process of a group: one of them meets what is not finite.
+"""Small objectives, and what two processes do with them: equal one, stop together, never wait.
 
-stop_here.py FOLDER, where each process writes what it met as JSON.
+train_ranks.py FOLDER, where each process of a group writes its results; with ``--until-killed``,
+one process trains slowly and saves its state there.
 """
 
 import json
 import sys
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from groundup.lab.errors import GroundUpError
 from groundup.train import checkpoint
 from groundup.train.checkpoint import saved_states
 from groundup.train.config import LoopConfig
-from groundup.train.loop import fit
+from groundup.train.loop import StepMetrics, fit
 
 BROKEN_AT = 4  # the micro-batch, from 0, at which process 1 goes wrong
+CONFIG = LoopConfig(steps=20, lr=0.05)
+KILLED = LoopConfig(steps=30, lr=0.05)
+
+
+@dataclass
+class Ragged:
+    """Squared error on batches of unequal sizes, which differ from process to process.
+
+    The global batch i holds 12 rows of one fixed set; a cut at an uneven place shares them out
+    over micro-batches and processes.
+    """
+
+    accumulate: int = 1
+    coupled: bool = False
+
+    def batch(self, index: int, rank: int, processes: int) -> tuple[Tensor, Tensor]:
+        step, part = divmod(index, self.accumulate)
+        generator = torch.Generator().manual_seed(step)
+        x = torch.randn(12, 4, generator=generator)
+        y = torch.randn(12, 2, generator=generator)
+        pieces = self.accumulate * processes
+        cuts = [0, *(1 + 2 * i for i in range(pieces - 1)), 12]  # 1, 2, 2, …, the rest
+        mine = part * processes + rank
+        rows = slice(cuts[mine], cuts[mine + 1])
+        return x[rows], y[rows]
+
+    def count(self, batch: tuple[Tensor, Tensor]) -> int:
+        return len(batch[0])
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return (model(batch[0]) - batch[1]).square().sum()
 
 
 class Poisoned:
@@ -45,9 +81,9 @@ class Poisoned:
         return loss
 
 
-def network() -> nn.Module:
+def network(dropout: float = 0.0) -> nn.Sequential:
     torch.manual_seed(7)
-    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 2))
 
 
 def meet(poison: str, folder: Path) -> dict[str, object]:
@@ -67,16 +103,12 @@ def meet(poison: str, folder: Path) -> dict[str, object]:
 def disk_full(folder: Path) -> str:
     """Process 0 cannot write a state, and process 1 does not wait for it."""
 
-    def full(*_: object) -> None:
-        raise OSError("no space left on device")
-
-    save, checkpoint.save = checkpoint.save, full
+    full = OSError("no space left on device")
     try:
-        fit(network(), Poisoned(""), LoopConfig(steps=2), None, folder, save_every=1)
+        with patch.object(checkpoint, "save", side_effect=full):
+            fit(network(), Poisoned(""), LoopConfig(steps=2), None, folder, save_every=1)
     except (OSError, GroundUpError) as error:
         return f"{type(error).__name__}: {error}"
-    finally:
-        checkpoint.save = save
     return "nothing"
 
 
@@ -99,7 +131,7 @@ def backward_alone() -> str:
             raise KeyboardInterrupt
 
     model = network()
-    held = None  # its traceback holds the wrapped model
+    held: BaseException | None = None  # its traceback holds the wrapped model
     try:
         fit(model, Interrupted(""), LoopConfig(steps=1))
     except KeyboardInterrupt as error:
@@ -113,13 +145,45 @@ def backward_alone() -> str:
     return "done"
 
 
+def equal_one(weights: Path) -> None:
+    """A run to compare with one process: unequal counts, micro-batches accumulated as well."""
+    model = network()
+    fit(model, Ragged(2), replace(CONFIG, accumulate=2))
+    save_file(model.state_dict(), weights)
+
+
+def time_box(weights: Path) -> None:
+    """A run that ends by the clock."""
+    model = network()
+    fit(model, Ragged(), LoopConfig(seconds=0.3, lr=0.05))
+    save_file(model.state_dict(), weights)
+
+
+def train_until_killed(folder: Path) -> None:
+    """Print each step, slowly."""
+
+    def tell(step: StepMetrics) -> None:
+        print(step.step, flush=True)
+        time.sleep(0.05)
+
+    fit(network(0.3), Ragged(), KILLED, tell, folder, save_every=3)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
+    if "--until-killed" in sys.argv:
+        train_until_killed(folder)
+        return
     dist.init_process_group("gloo")
-    result = {poison: meet(poison, folder / poison) for poison in ("loss", "gradient")}
+    rank = dist.get_rank()
+    result: dict[str, object] = {
+        poison: meet(poison, folder / poison) for poison in ("loss", "gradient")
+    }
     result["alone"] = backward_alone()
     ends = {"full": disk_full(folder / "full"), "apart": another_state(folder / "apart")}
-    (folder / f"{dist.get_rank()}.json").write_text(json.dumps([result, ends]))
+    (folder / f"{rank}.json").write_text(json.dumps([result, ends]))
+    equal_one(folder / f"{rank}.equal.safetensors")
+    time_box(folder / f"{rank}.time.safetensors")
     dist.barrier()
     dist.destroy_process_group()
 

@@ -1,11 +1,12 @@
-"""Run by test_gather.py in every process of a group: gradients compared, results as JSON.
+"""Two processes against one: gradients compared, results as JSON; at last, a run that diverges.
 
-two_ranks.py FOLDER, which holds contrast.json, pairs.json and the encoder of the configuration.
+embed_ranks.py FOLDER, which holds pairs.json, the encoder, and contrast.json and wild.json.
 """
 
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from groundup.embed import train
 from groundup.embed.distributed import all_gather, row_offset
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.lora import LoraSettings, add_lora
@@ -44,6 +46,11 @@ def relative(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
+def gradient(leaf: Tensor) -> Tensor:
+    assert leaf.grad is not None
+    return leaf.grad
+
+
 def gradients() -> dict[str, float]:
     """InfoNCE through one shared matrix: mean of the processes' gradients against the full one."""
     generator = torch.Generator().manual_seed(0)
@@ -54,14 +61,15 @@ def gradients() -> dict[str, float]:
 
     weight = start.clone().requires_grad_()
     info_nce(q @ weight, d @ weight, 0.1).backward()
-    full = weight.grad
+    full = gradient(weight)
 
-    def ours(collect, first: int, scale: float = 1.0) -> float:
+    def ours(collect: Callable[[Tensor], Tensor], first: int, scale: float = 1.0) -> float:
         weight = start.clone().requires_grad_()
         loss = info_nce(q[mine] @ weight, collect(d[mine] @ weight), 0.1, first)
         (loss * scale).backward()
-        dist.all_reduce(weight.grad)
-        return relative(weight.grad / processes, full)
+        found = gradient(weight)
+        dist.all_reduce(found)
+        return relative(found / processes, full)
 
     right = rank * len(mine)
     assert row_offset(len(mine)) == right
@@ -85,7 +93,7 @@ def others_gradient() -> list[float]:
     x = torch.ones(1, 1, requires_grad=True)
     z = torch.zeros(2, 1, requires_grad=True)
     (all_gather(x) + z).sum().backward()
-    return [float(x.grad.detach()), *z.grad.flatten().tolist()]
+    return [float(gradient(x)), *gradient(z).flatten().tolist()]
 
 
 def main() -> None:
@@ -119,7 +127,9 @@ def main() -> None:
     if dist.get_rank() == 0:
         (folder / "result.json").write_text(json.dumps(result))
     dist.barrier()
-    dist.destroy_process_group()
+    # The command itself, which ends the group and prints its steps.
+    sys.argv = ["train", str(folder / "wild.json")]
+    assert train.main() == 1
 
 
 if __name__ == "__main__":
