@@ -377,7 +377,7 @@ assert np.abs(merged - unmerged).max() < 1e-5
 #
 # The second part arises in process 1, which has only a copy of $d_1$. The parameters' gradient
 # needs it where $d_1$ was computed, in process 0. A plain all-gather copies numbers, and the copy
-# has no history: the second part is lost. [gather][groundup.embed.distributed.all_gather] brings it home. Its
+# has no history: the second part is lost. [all_gather][groundup.embed.distributed.all_gather] brings it home. Its
 # backward sums over the processes what each says about every row, and each process keeps its own
 # rows:
 #

@@ -37,7 +37,8 @@ def save_backbone(backbone: Any, directory: Path, merge: bool, replaces: Path) -
         replaces: the directory whose place ``directory`` will take.
 
     Raises:
-        UserError: the adapters can't be written, see :func:`_check_base`.
+        UserError: the adapters' base is not on disk, differs from the one there, or would be
+            replaced by its own adapters; or there are several adapters.
     """
     if not has_adapters(backbone):
         backbone.save_pretrained(directory)
@@ -101,12 +102,7 @@ def _read_base(place: str, directory: Path) -> PreTrainedModel:
 
 
 def _check_base(backbone: Any, directory: Path, replaces: Path) -> str:
-    """Where the adapters' base is. They mean something only on it, so it is read and compared.
-
-    Raises:
-        UserError: the base is not on disk, differs from the one there, or would be replaced by its
-            own adapters; or there are several adapters.
-    """
+    """Where the adapters' base is. They mean something only on it, so it is read and compared."""
     if list(backbone.peft_config) != ["default"]:
         raise UserError(
             f"one adapter named 'default' can be saved: got {', '.join(backbone.peft_config)}"
