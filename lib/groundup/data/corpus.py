@@ -42,8 +42,6 @@ DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 _NOT_DOCUMENTATION = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
-Progress = Callable[[int, int], None]
-
 
 class CorpusSplits(NamedTuple):
     """Three corpora that share no module, no pair and (nearly) no text."""
@@ -127,7 +125,7 @@ def read_packages(
     *,
     workers: int = 2,
     cache: Path | None = DEFAULT_CACHE,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Corpus:
     """Read the documentation of installed packages; none of them is imported.
 
@@ -229,7 +227,9 @@ def _cache_key(files: Iterable[tuple[str, Path]], versions: dict[str, str]) -> s
 
 
 def _read_files(
-    files: Sequence[tuple[str, str]], workers: int, progress: Progress | None
+    files: Sequence[tuple[str, str]],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[list[docstrings.EntryFields], int]:
     """Rows of all files in the order of ``files``, and how many files were unreadable.
 

@@ -30,6 +30,13 @@ def check_texts(texts: Iterable[object], name: str = "texts") -> Iterator[str]:
         yield text
 
 
+def check_pairs(pairs: Iterable[tuple[object, object]]) -> tuple[list[str], list[str]]:
+    """The queries and the documents of pairs; see :func:`check_texts`."""
+    sides = list(zip(*pairs, strict=True)) or [(), ()]
+    queries, documents = map(check_texts, sides, ("queries", "documents"))
+    return list(queries), list(documents)
+
+
 def lone_surrogate(text: str) -> str:
     r"""The first lone surrogate of a text, such as ``"half a character (\ud83d)"``; "" if none.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from groundup.data.strings import check_texts
+from groundup.data.strings import check_pairs, check_texts
 from groundup.embed.batches import PairBatches
 from groundup.embed.distributed import all_gather, row_offset
 from groundup.embed.encoder import SentenceEncoder
@@ -103,8 +103,7 @@ class ContrastiveObjective:
     coupled: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
-        for side, name in enumerate(("queries", "documents")):
-            list(check_texts((pair[side] for pair in self.pairs), name))
+        check_pairs(self.pairs)
         texts = list(check_texts(self.texts))
         config = self.config
         self._batches = PairBatches(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.data.strings import check_texts
+from groundup.data.strings import check_pairs
 from groundup.embed.encoder import SentenceEncoder
 from groundup.lab.errors import UserError
 from groundup.lab.ranges import require_whole
@@ -51,11 +51,7 @@ class RetrievalTask:
         """
         if not pairs:
             raise UserError("a retrieval task needs at least one pair; the corpus split has none")
-        queries, documents = (
-            list(check_texts((pair[side] for pair in pairs), name))
-            for side, name in enumerate(("queries", "documents"))
-        )
-        return cls(queries, documents)
+        return cls(*check_pairs(pairs))
 
 
 def retrieval_metrics(scores: Scores) -> RetrievalResult:

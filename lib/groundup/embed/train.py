@@ -43,9 +43,9 @@ def gradient_error(
     Returns:
         The relative error by norm over all trained parameters; rounding gives about 1e-15.
     """
-    many = _grouped()
-    processes = torch.distributed.get_world_size() if many else 1
-    rows = min(rows, objective.config.batch_size) // processes * processes
+    state = PartialState(cpu=not torch.cuda.is_available())
+    many = state.num_processes > 1
+    rows = min(rows, objective.config.batch_size) // state.num_processes * state.num_processes
     small = replace(
         objective,
         pairs=[objective.pairs[i] for i in objective.rows(0)[:rows]],
@@ -56,7 +56,7 @@ def gradient_error(
     def gradient(
         objective: ContrastiveObjective, rank: int, processes: int, distributed: bool
     ) -> Tensor:
-        device = PartialState().device if many else next(encoder.parameters()).device
+        device = state.device if many else next(encoder.parameters()).device
         model: nn.Module = copy.deepcopy(encoder).to(device).double().eval()
         wrapped = DistributedDataParallel(model) if distributed else model
         batch = objective.batch(0, rank, processes)
@@ -64,7 +64,7 @@ def gradient_error(
         grads = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
         return torch.cat(grads)
 
-    ours = gradient(small, _rank(), processes, many)
+    ours = gradient(small, state.process_index, state.num_processes, many)
     full = gradient(alone, 0, 1, False)
     return float((ours - full).norm() / full.norm())
 
@@ -99,7 +99,7 @@ def train_contrastive(
     if config.texts is not None:
         texts = read_documents(config.texts, encoding=config.encoding, notice=notice)
     objective = ContrastiveObjective(pairs, encoder, config, texts)
-    _start_group()
+    state = PartialState(cpu=not torch.cuda.is_available())  # joins torchrun's group, if any
     gradient = gradient_error(encoder, objective)
     seconds = [0.0]
 
@@ -119,14 +119,13 @@ def train_contrastive(
         "steps": float(steps),
         "trained": float(trained),
         "parameters": float(sum(p.numel() for p in encoder.parameters())),
-        "processes": float(torch.distributed.get_world_size() if _grouped() else 1),
+        "processes": float(state.num_processes),
         "seconds": seconds[0],
     }
-    if _rank() == 0:
+    if state.is_main_process:
         encoder.save(Path(config.output))
         write_json(Path(config.output).with_suffix(".json"), result)
-    if _grouped():
-        torch.distributed.barrier()
+    state.wait_for_everyone()
     return result
 
 
@@ -157,19 +156,6 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
-def _grouped() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
-def _rank() -> int:
-    return torch.distributed.get_rank() if _grouped() else 0
-
-
-def _start_group() -> None:
-    """Join the group torchrun announced, if there is one."""
-    PartialState(cpu=not torch.cuda.is_available())
-
-
 def main() -> int:
     """Entry of each process: one line of JSON a step from process 0, for the caller."""
     from groundup.lab.library_logs import quiet_libraries
@@ -194,7 +180,7 @@ def main() -> int:
             print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     finally:
-        if _grouped():
+        if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     if first:
         send_message(result)
