@@ -1,14 +1,16 @@
-"""A tokenizer and encoders small enough for float64 and for seconds."""
+"""Pairs of texts, a tokenizer for them, encoders, and the configuration of a short run."""
 
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerBase
+from tiny_models import tiny_llama, tiny_neobert
+from transformers import PreTrainedTokenizerBase
 
 from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.encoder import SentenceEncoder
-from groundup.neobert.configuration import NeoBERTConfig
+from groundup.embed.objective import ContrastiveConfig
 from groundup.neobert.modeling import NeoBERTModel
+from groundup.train.config import LoopConfig
 
 _WORDS = [
     *("open", "read", "write", "close", "file", "path", "socket", "queue"),
@@ -34,18 +36,7 @@ def tokenizer(pairs: list[tuple[str, str]]) -> PreTrainedTokenizerBase:
 
 @pytest.fixture
 def neobert(tokenizer: PreTrainedTokenizerBase) -> NeoBERTModel:
-    torch.manual_seed(0)
-    config = NeoBERTConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        initializer_range=0.2,
-        max_length=64,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return NeoBERTModel(config).eval()
+    return tiny_neobert(tokenizer)
 
 
 @pytest.fixture
@@ -56,15 +47,11 @@ def encoder(neobert: NeoBERTModel, tokenizer: PreTrainedTokenizerBase) -> Senten
 
 @pytest.fixture
 def causal(tokenizer: PreTrainedTokenizerBase) -> SentenceEncoder:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-        initializer_range=0.2,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return SentenceEncoder(LlamaModel(config).eval(), tokenizer, "last")
+    model = tiny_llama(tokenizer, pad_token_id=tokenizer.pad_token_id)
+    return SentenceEncoder(model, tokenizer, "last")
+
+
+@pytest.fixture
+def config() -> ContrastiveConfig:
+    loop = LoopConfig(steps=4, lr=1e-2, lr_scale={"token_weights": 2.0}, no_decay=("a", "b"))
+    return ContrastiveConfig("model", "pairs", "output", loop, batch_size=8, temperature=0.1)

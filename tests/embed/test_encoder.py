@@ -10,10 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from tiny_models import tiny_llama
 from tokenizers import processors
 from transformers import (
-    LlamaConfig,
-    LlamaModel,
     LlamaTokenizer,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -71,26 +70,11 @@ def without_end(tokenizer, kind: str) -> PreTrainedTokenizerBase:
     )
 
 
-def llama(tokenizer: PreTrainedTokenizerBase) -> LlamaModel:
-    torch.manual_seed(0)
-    return LlamaModel(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=64,
-            initializer_range=0.2,
-        )
-    ).eval()
-
-
 @pytest.mark.parametrize("kind", ["plain", "llama"])
 def test_every_text_of_a_causal_model_ends_with_the_end_token(tokenizer, kind, tmp_path):
     bare = without_end(tokenizer, kind)
     assert bare("open")["input_ids"][-1] != bare.eos_token_id
-    model = SentenceEncoder(llama(bare), bare, "last")
+    model = SentenceEncoder(tiny_llama(bare), bare, "last")
     for max_length in (3, 8, 30):
         batch = model.tokenize(TEXTS, max_length)
         lengths = batch["attention_mask"].sum(1)
@@ -109,7 +93,7 @@ def test_last_pooling_without_an_end_token_is_refused(tokenizer):
     bare = without_end(tokenizer, "plain")
     bare.eos_token = None
     with pytest.raises(ValueError, match="needs a tokenizer with an end or separator token"):
-        SentenceEncoder(llama(bare), bare, "last")
+        SentenceEncoder(tiny_llama(bare), bare, "last")
 
 
 @pytest.mark.parametrize("kind", ["encoder", "causal"])

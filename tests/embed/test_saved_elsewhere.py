@@ -10,7 +10,8 @@ import torch
 from peft import AutoPeftModelForFeatureExtraction
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2Model
+from tiny_models import tiny_bert, tiny_neobert
+from transformers import AutoModel, GPT2Config, GPT2Model
 
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.lora import LoraSettings, add_lora, merge_lora
@@ -43,12 +44,6 @@ def minilm() -> Path | None:
 def signed(count: int) -> torch.Tensor:
     """Learned weights may be anything: texts whose sum is below zero are among these."""
     return torch.linspace(-2, 2, count)[torch.randperm(count, generator=torch.manual_seed(0))]
-
-
-def bert(tokenizer) -> BertModel:
-    torch.manual_seed(0)
-    shape = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-    return BertModel(BertConfig(vocab_size=len(tokenizer), intermediate_size=32, **shape)).eval()
 
 
 def gpt2(tokenizer) -> GPT2Model:
@@ -97,34 +92,24 @@ def tokenizer_left(tokenizer):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, tokenizer, tokenizer_left):
     """Encoders of each kind by name, with the directory of each."""
-    from groundup.neobert.configuration import NeoBERTConfig
-    from groundup.neobert.modeling import NeoBERTModel
-
-    def neobert() -> NeoBERTModel:
-        torch.manual_seed(0)
-        shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-        config = NeoBERTConfig(
-            vocab_size=len(tokenizer),
-            intermediate_size=32,
-            initializer_range=0.2,
-            max_length=64,
-            **shape,
-        )
-        return NeoBERTModel(config).eval()
-
     folder = tmp_path_factory.mktemp("saved")
-    weights = signed(len(tokenizer))
+    tiny, wide = tiny_neobert(tokenizer), tiny_bert(len(tokenizer), hidden_size=24)
+    spare = tiny_bert(400, hidden_size=24)  # more rows than the tokenizer has tokens
+
+    def weighted() -> SentenceEncoder:
+        return SentenceEncoder(
+            tiny_neobert(tokenizer), tokenizer, "weighted", signed(len(tokenizer))
+        )
+
     encoders = {
-        "mean": SentenceEncoder(neobert(), tokenizer),
-        "weighted": SentenceEncoder(neobert(), tokenizer, "weighted", weights.clone()),
-        "spare": SentenceEncoder(bert(range(400)), tokenizer, "weighted", signed(400)),
-        "short": SentenceEncoder(neobert(), tokenizer, max_length=7),
-        "bert": SentenceEncoder(bert(tokenizer), tokenizer),
+        "mean": SentenceEncoder(tiny, tokenizer),
+        "weighted": weighted(),
+        "spare": SentenceEncoder(spare, tokenizer, "weighted", signed(400)),
+        "short": SentenceEncoder(tiny_neobert(tokenizer), tokenizer, max_length=7),
+        "bert": SentenceEncoder(wide, tokenizer),
         "last": SentenceEncoder(neodecoder(tokenizer), tokenizer, "last"),
         "gpt2": SentenceEncoder(gpt2(tokenizer), tokenizer_left, "last"),
-        "adapters": adapted(
-            SentenceEncoder(neobert(), tokenizer, "weighted", weights.clone()), folder / "base"
-        ),
+        "adapters": adapted(weighted(), folder / "base"),
     }
     if minilm():
         encoders["minilm"] = SentenceEncoder.load(minilm())
