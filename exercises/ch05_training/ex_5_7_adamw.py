@@ -5,7 +5,7 @@ Write the body of ``step``, then run
 ``groundup check 5.7``.
 """
 
-from groundup.scratch.optim import _require_gradients, adam
+from groundup.scratch.optim import require_gradients, adam
 from groundup.scratch.types import Params
 
 

@@ -5,7 +5,7 @@ Write the body of ``extend`` and ``step``, then run
 ``groundup check 7.5``.
 """
 
-from groundup.scratch.decoder import KVCache, _positions
+from groundup.scratch.decoder import KVCache, token_positions
 from groundup.scratch.inputs import check_batch
 from groundup.scratch.masks import causal_mask, key_mask
 from groundup.scratch.types import Array, BoolArray, IntArray

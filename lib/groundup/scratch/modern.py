@@ -58,8 +58,8 @@ def modern_block(
     qkv, cache_qkv = linear(normal, params["qkv"])
     q, k, v = split_qkv(qkv, heads)
     (q, cache_q), (k, cache_k) = rope(q), rope(k)
-    look = None if mask is None else key_mask(mask)
-    mixed, cache_attention = attention(q, k, v, look)
+    attn_mask = None if mask is None else key_mask(mask)
+    mixed, cache_attention = attention(q, k, v, attn_mask)
     projected, cache_out = linear(merge_heads(mixed), params["wo"])
     x = x + projected
     normal, cache_norm2 = rms_norm(x, params["ffn_norm"], eps)

@@ -9,7 +9,7 @@ from groundup.apps.digits import one_digit, step_by_step
 from groundup.apps.session.bars import heat
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.tasks.digits import make_splits
-from groundup.scratch.trainer import Step, loss_and_gradients
+from groundup.scratch.trainer import OptimizerStep, loss_and_gradients
 
 
 def test_moments() -> None:
@@ -56,7 +56,7 @@ def test_enter_goes_on_and_q_ends(
     monkeypatch.setattr(step_by_step.sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(step_by_step.sys.stdout, "isatty", lambda: True)
     show = step_by_step.begin(training, "Max ( 5 3 )", recipe)
-    losses = list[Step]()
+    losses = list[OptimizerStep]()
     training.run(lambda step: (losses.append(step), show(step))[1], lambda _: None)
     assert len(losses) == 40
     assert len(asked) == 3

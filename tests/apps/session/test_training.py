@@ -21,7 +21,7 @@ from groundup.apps.text import text_model
 from groundup.data.tokens import Characters
 from groundup.lab.errors import UserError, WorkError
 from groundup.scratch.tasks.stories import stories
-from groundup.scratch.trainer import Step
+from groundup.scratch.trainer import OptimizerStep
 
 TINY = one_digit.Recipe("small", 1, 50, arguments=2)  # 40 steps, measured at 20 and 40
 
@@ -32,7 +32,7 @@ class Stop:
 
     at: int
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: OptimizerStep) -> None:
         if step.step == self.at:
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -29,7 +29,7 @@ from groundup.scratch.tasks.digits import (
     parse,
     steps,
 )
-from groundup.scratch.trainer import Step, TrainConfig, predict, train
+from groundup.scratch.trainer import OptimizerStep, TrainConfig, predict, train
 from groundup.scratch.types import Array
 
 TASK = "digits"
@@ -124,7 +124,7 @@ def begin(recipe: Recipe, path: Path) -> tuple[Training[Encoder], Examples]:
 
 def _trainer(
     model: Encoder, config: TrainConfig, plain: bool
-) -> tuple[Moments, Callable[[Examples], Iterator[Step]]]:
+) -> tuple[Moments, Callable[[Examples], Iterator[OptimizerStep]]]:
     """An optimizer of a model, and the loop that uses it."""
     if plain:
         optimizer = AdamW(model.params, weight_decay=config.weight_decay)
@@ -134,7 +134,7 @@ def _trainer(
 
 
 def train_digits(
-    config: TrainConfig, path: Path, on_step: Callable[[Step], None]
+    config: TrainConfig, path: Path, on_step: Callable[[OptimizerStep], None]
 ) -> tuple[Encoder, dict[str, float]]:
     """Train a digit model in one go and keep it, as a stage of the tour does.
 

@@ -20,7 +20,7 @@ from groundup.scratch.activations import softmax
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.examples import Examples
 from groundup.scratch.tasks.digits import EOS, TOKEN_IDS, VOCABULARY, answer, make_splits
-from groundup.scratch.trainer import Step, loss_and_gradients
+from groundup.scratch.trainer import OptimizerStep, loss_and_gradients
 from groundup.scratch.types import Array, Params
 
 _SHOWN = 32  # numbers of an embedding that are drawn, of 64
@@ -82,7 +82,9 @@ def gradient_norms(grads: Params) -> dict[str, float]:
     return {part: square**0.5 for part, square in squares.items()}
 
 
-def begin(training: Training[Encoder], question: str, recipe: Recipe) -> Callable[[Step], None]:
+def begin(
+    training: Training[Encoder], question: str, recipe: Recipe
+) -> Callable[[OptimizerStep], None]:
     """Show a question in the model as it is, and give what shows it again as the model learns.
 
     Args:
@@ -123,7 +125,7 @@ class Show:
     _last: Look | None = field(default=None, repr=False)
     _before: float | None = field(default=None, repr=False)
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: OptimizerStep) -> None:
         if self.over:
             return
         if moment(step.step):

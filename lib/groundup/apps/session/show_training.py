@@ -13,7 +13,7 @@ from groundup.apps.session.training import Point, Training, unfinished
 from groundup.lab.console import console, progress_bar
 from groundup.lab.links import linked
 from groundup.lab.records import RECORD, Record, runs_directory
-from groundup.scratch.trainer import Step
+from groundup.scratch.trainer import OptimizerStep
 
 _LINES = 9  # measurements that are printed
 
@@ -21,7 +21,7 @@ _LINES = 9  # measurements that are printed
 def run(
     training: Training[Any],
     command: str,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[OptimizerStep], None] | None = None,
     on_point: Callable[[Point], None] | None = None,
 ) -> float:
     """Train with a bar and a line at every few measurements.
@@ -56,7 +56,7 @@ def run(
         else:
             with progress_bar("steps") as bar:
 
-                def show(step: Step) -> None:
+                def show(step: OptimizerStep) -> None:
                     bar.update(step.step / total, f"step {step.step:,}  loss {step.loss:.3f}")
 
                 training.run(show, point_line)

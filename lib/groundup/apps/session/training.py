@@ -19,7 +19,7 @@ from groundup.scratch import checkpoint
 from groundup.scratch.checkpoint import Moments
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.encoder import Encoder
-from groundup.scratch.trainer import EarlyStopping, Step, TrainConfig
+from groundup.scratch.trainer import EarlyStopping, OptimizerStep, TrainConfig
 
 Point = dict[str, float]
 """A measurement: ``step``, ``loss`` on held-out data, ``train_loss`` since the one before, more."""
@@ -121,7 +121,7 @@ class Training(Generic[Model]):
     model: Model
     config: TrainConfig
     optimizer: Moments
-    steps: Callable[[], Iterator[Step]]
+    steps: Callable[[], Iterator[OptimizerStep]]
     measure: Callable[[], dict[str, float]]
     path: Path
     every: int
@@ -162,7 +162,9 @@ class Training(Generic[Model]):
         self._stopping.params = best
         self._stopping.best, self._stopping.waited = json.loads(notes["stopping"])
 
-    def run(self, on_step: Callable[[Step], None], on_point: Callable[[Point], None]) -> None:
+    def run(
+        self, on_step: Callable[[OptimizerStep], None], on_point: Callable[[Point], None]
+    ) -> None:
         """Train to the end, or until the held-out loss no longer falls.
 
         A Ctrl-C waits for the end of a step, then the state is written. A killed process loses at
@@ -228,7 +230,7 @@ class Training(Generic[Model]):
     def _patience_is_over(self) -> bool:
         return self.patience is not None and self._stopping.waited >= self.patience
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> Iterator[OptimizerStep]:
         try:
             for step in () if self._patience_is_over() else self.steps():
                 self._check(step.loss)

@@ -31,8 +31,7 @@ from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.parity.numpy_torch import LIMIT, encoder_parity, layer_parity
 from groundup.scratch import checkpoint
 from groundup.scratch.tasks.digits import make_splits
-from groundup.scratch.trainer import Step as DigitStep
-from groundup.scratch.trainer import TrainConfig
+from groundup.scratch.trainer import OptimizerStep, TrainConfig
 from groundup.train.launch import torchrun
 from groundup.train.loop import LoopConfig, Step, fit
 
@@ -40,7 +39,7 @@ from groundup.train.loop import LoopConfig, Step, fit
 def _digits(tour: Tour, bar: Bar) -> Results:
     config = TrainConfig(steps=tour.plan.digit_steps, seed=tour.seed)
 
-    def show(step: DigitStep) -> None:
+    def show(step: OptimizerStep) -> None:
         bar.update(step.step / config.steps, f"loss {step.loss:.3f}")
         if step.step % 10 == 0:
             tour.record.add(

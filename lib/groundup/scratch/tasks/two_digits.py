@@ -71,7 +71,7 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Splits:
+class TwoDigitSplits:
     """Training, validation and test questions. No question occurs twice, in one or in two."""
 
     train: Questions
@@ -143,7 +143,9 @@ def draw(rng: np.random.Generator, count: int, arguments: int = 3) -> Questions:
     return Questions(operations, numbers)
 
 
-def make_splits(rng: np.random.Generator, count: int = 10_000, arguments: int = 3) -> Splits:
+def make_splits(
+    rng: np.random.Generator, count: int = 10_000, arguments: int = 3
+) -> TwoDigitSplits:
     """Draw questions, no question twice, shuffle them, and cut them 80/10/10.
 
     Each operation has a fifth of them. Half of a fifth has an answer below 10, but for Max: its
@@ -170,7 +172,7 @@ def make_splits(rng: np.random.Generator, count: int = 10_000, arguments: int = 
         raise ValueError(f"{arguments} arguments do not give {count} different questions")
     order = rng.permutation(np.concatenate(chosen))
     one, two = int(0.8 * count), int(0.9 * count)
-    return Splits(*(drawn.take(part) for part in np.split(order, [one, two])))
+    return TwoDigitSplits(*(drawn.take(part) for part in np.split(order, [one, two])))
 
 
 def answers(model: Decoder, data: Questions, batch_size: int = 500) -> list[list[int]]:
