@@ -60,7 +60,7 @@ TINY = ("--width", "16", "--context", "16", "--steps", "200", "--batch-size", "8
         (["digits", "train", "--lr", "0"], ["lr must be positive", "0.0"]),
         (["digits", "train", "--lr", "nan"], ["lr must be positive", "nan"]),
         (["digits", "train", "--arguments", "6"], ["2 to 5", "6"]),
-        (["digits", "train", "--batch-size", "4001"], ["4000 inputs", "4001"]),
+        (["digits", "train", "--batch-size", "4001"], ["4000 questions", "4001"]),
         (["digits", "train", "--seed", "-1"], ["seed", "-1"]),
         (["digits", "train", "--resume"], ["no unfinished training", "--resume"]),
         (["digits", "train", "--question", "Max ( 1 2 3 )"], ["--step-by-step"]),

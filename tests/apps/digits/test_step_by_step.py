@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundup.apps.digits import one_digit, step_by_step
+from groundup.apps.digits import digit_model, step_by_step
+from groundup.apps.digits.recipes import DigitRecipe
 from groundup.apps.session.bars import heat
 from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.tasks.digits import make_splits
@@ -43,8 +44,8 @@ def test_heat_has_eight_shades() -> None:
 def test_enter_goes_on_and_q_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = one_digit.Recipe("small", 1, 50, arguments=2)
-    training, _ = one_digit.begin(recipe, tmp_path / "model.safetensors")
+    recipe = DigitRecipe("small", 1, 50, arguments=2)
+    training, _ = digit_model.begin(recipe, tmp_path / "model.safetensors")
     replies = iter(["", "", "q"])
     asked = []
 

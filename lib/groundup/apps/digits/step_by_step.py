@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.text import Text
 
-from groundup.apps.digits.one_digit import Recipe, token_ids
+from groundup.apps.digits.digit_model import token_ids
 from groundup.apps.digits.questions import read_question
+from groundup.apps.digits.recipes import DigitRecipe
 from groundup.apps.session import bars
-from groundup.apps.session.training import Training
+from groundup.apps.session.training import ResumableTraining
 from groundup.lab.console import console
 from groundup.scratch.activations import softmax
 from groundup.scratch.encoder import Encoder
@@ -83,7 +84,7 @@ def gradient_norms(grads: Params) -> dict[str, float]:
 
 
 def begin(
-    training: Training[Encoder], question: str, recipe: Recipe
+    training: ResumableTraining[Encoder], question: str, recipe: DigitRecipe
 ) -> Callable[[OptimizerStep], None]:
     """Show a question in the model as it is, and give what shows it again as the model learns.
 
@@ -118,7 +119,7 @@ class Show:
         over: the reader wants to see no more.
     """
 
-    training: Training[Encoder]
+    training: ResumableTraining[Encoder]
     example: Examples
     waits: bool
     over: bool = False

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundup.apps.digits.one_digit import train_digits
+from groundup.apps.digits.digit_model import train_digits
 from groundup.apps.tour.plan import Contrastive
-from groundup.apps.tour.tour import Results, Stage, Tour
+from groundup.apps.tour.tour_state import Results, Stage, Tour
 from groundup.data.corpus import read_packages
 from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.contrast import ContrastConfig, save_config
@@ -21,7 +21,7 @@ from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.mlm import (
     MaskedText,
-    begin_at_frequencies,
+    init_bias_from_unigrams,
     log_frequencies,
     masked_loss,
     tokenize_rows,
@@ -42,13 +42,8 @@ def _digits(tour: Tour, bar: Bar) -> Results:
     def show(step: OptimizerStep) -> None:
         bar.update(step.step / config.steps, f"loss {step.loss:.3f}")
         if step.step % 10 == 0:
-            tour.record.add(
-                "digits",
-                step.step,
-                loss=step.loss,
-                lr=step.lr,
-                gradient_norm=step.gradient_norm,
-            )
+            numbers = {"loss": step.loss, "lr": step.lr, "gradient_norm": step.gradient_norm}
+            tour.record.add("digits", step.step, **numbers)
 
     _, shares = train_digits(config, tour.path("digits.safetensors"), show)
     return {"accuracy": shares["all"], **{f"accuracy_{k}": v for k, v in shares.items()}}
@@ -105,10 +100,6 @@ def _scores(result: RetrievalResult) -> Results:
     return {"ndcg_at_10": result.ndcg, "recall_at_10": result.recall, "per_query": ranks}
 
 
-def _bm25(tour: Tour, bar: Bar) -> Results:
-    return _scores(bm25(_task(tour)))
-
-
 def _evaluated(tour: Tour, bar: Bar, name: str, result: Results) -> Results:
     """Add a saved encoder's retrieval scores to a stage's result."""
     bar.update(0.95, "evaluation")
@@ -155,21 +146,21 @@ def pretrain(tour: Tour, bar: Bar, name: str, loop: LoopConfig) -> Results:
     data = MaskedText(rows, tokenizer, plan.masked_batch, seed=tour.seed)
     frequencies = log_frequencies(rows, len(tokenizer))
     assert isinstance(model.decoder, torch.nn.Linear)
-    begin_at_frequencies(model.decoder, frequencies)
+    init_bias_from_unigrams(model.decoder, frequencies)
     with torch.no_grad():
         # What the model says of a hidden token then comes from its context alone, and the blocks
-        # need not outshout the other tokens' embeddings to say it.
+        # need no large outputs beside the other tokens' embeddings to say it.
         model.model.encoder.weight[tokenizer.mask_token_id] = 0
     steps = fit(model, data, loop, _watch(tour, bar, name))
     bar.update(0.95, "held-out loss")
     unseen = MaskedText(held_out, tokenizer, plan.masked_batch, seed=tour.seed)
     loss, labels = masked_loss(model, unseen, min(40, -(-len(held_out) // plan.masked_batch)))
     with torch.no_grad():
-        # Predicting hidden words makes the blocks loud, and a mean of the words' vectors is then
-        # drowned. Handed on more quietly, they cost nothing and can still be used.
+        # Masked pretraining makes block outputs large: they dwarf the embeddings and hurt mean
+        # pooling. Scaled down, they cost nothing and can still be used.
         for layer in model.model.transformer_encoder:
-            layer.wo.weight *= plan.handover
-            layer.ffn.w3.weight *= plan.handover
+            layer.wo.weight *= plan.residual_scale
+            layer.ffn.w3.weight *= plan.residual_scale
     _as_sentence_encoder(tour, model.model).save(tour.path(name))
     result = {
         "steps": steps,
@@ -207,18 +198,6 @@ def contrast(
     return _evaluated(tour, bar, name, result)
 
 
-def _masked(tour: Tour, bar: Bar) -> Results:
-    return pretrain(tour, bar, "masked", tour.plan.masked)
-
-
-def _weak(tour: Tour, bar: Bar) -> Results:
-    return contrast(tour, bar, "weak", "masked", "weak", tour.plan.weak)
-
-
-def _strong(tour: Tour, bar: Bar) -> Results:
-    return contrast(tour, bar, "strong", "weak", "strong", tour.plan.strong)
-
-
 def _bag(tour: Tour, bar: Bar) -> Results:
     fresh_encoder(tour, "bag-start", layers=0)
     before = _evaluated(tour, bar, "bag-start", {})
@@ -249,12 +228,15 @@ def _search(tour: Tour, bar: Bar) -> Results:
     return {"documents": len(entries)}
 
 
+def _say_scores(result: Results) -> str:
+    return f"nDCG@10 {result['ndcg_at_10']:.3f}, recall@10 {result['recall_at_10']:.3f}"
+
+
 def _say_contrast(result: Results) -> str:
     share = result["trained"] / result["parameters"]
     return (
-        f"nDCG@10 {result['ndcg_at_10']:.3f}, recall@10 {result['recall_at_10']:.3f}; "
-        f"{result['steps']:.0f} steps, {share:.0%} of the weights trained; gradient of "
-        f"{result['processes']:.0f} processes equals the full batch's to "
+        f"{_say_scores(result)}; {result['steps']:.0f} steps, {share:.0%} of the weights "
+        f"trained; gradient of {result['processes']:.0f} processes equals the full batch's to "
         f"{result['gradient_error']:.0e}"
     )
 
@@ -289,13 +271,13 @@ STAGES = (
     Stage(
         "bm25",
         "BM25, the figure to beat",
-        _bm25,
-        lambda r: f"nDCG@10 {r['ndcg_at_10']:.3f}, recall@10 {r['recall_at_10']:.3f}",
+        lambda tour, bar: _scores(bm25(_task(tour))),
+        _say_scores,
     ),
     Stage(
         "masked",
         "Masked pretraining of a small NeoBERT",
-        _masked,
+        lambda tour, bar: pretrain(tour, bar, "masked", tour.plan.masked),
         lambda r: (
             f"held-out loss {r['held_out_loss']:.2f} nats; frequencies alone "
             f"{r['unigram_loss']:.2f}; nDCG@10 {r['ndcg_at_10']:.3f}, its blocks turned down"
@@ -304,13 +286,13 @@ STAGES = (
     Stage(
         "weak",
         "Contrastive training, weak pairs (name → summary), all weights, two processes",
-        _weak,
+        lambda tour, bar: contrast(tour, bar, "weak", "masked", "weak", tour.plan.weak),
         _say_contrast,
     ),
     Stage(
         "strong",
         "LoRA, strong pairs (summary → body), two processes",
-        _strong,
+        lambda tour, bar: contrast(tour, bar, "strong", "weak", "strong", tour.plan.strong),
         _say_contrast,
     ),
     Stage(
