@@ -1,4 +1,4 @@
-# Stub 0ffdca686004: yours to edit. It is never written over unasked.
+# Stub 751a5f291a8f: yours to edit. It is never written over unasked.
 """Exercise 7.5, Reading nothing twice.
 
 Write the body of ``extend`` and ``step``, then run

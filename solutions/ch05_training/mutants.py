@@ -8,7 +8,7 @@ import numpy as np
 from groundup.course.exercises.implementations import mutant
 from groundup.scratch.activations import softmax
 from groundup.scratch.loss import cross_entropy
-from groundup.scratch.optim import AdamW, require_gradients, adam, sgd, warmup_cosine
+from groundup.scratch.optim import AdamW, adam, require_gradients, sgd, warmup_cosine
 
 
 def _refuse_step(step):
