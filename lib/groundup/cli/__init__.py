@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         0 done, 1 the work failed, 2 the call was wrong, 130 interrupted.
     """
     # NumPy's matrices here are small: a second BLAS thread costs more than it brings. It has to be
-    # set before NumPy is imported, and the user's own setting stands.
+    # set before NumPy is imported, and a setting of the user's own is kept.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:  # from the first import on: Ctrl-C may come at any moment
         from groundup.lab.quiet import quiet_libraries

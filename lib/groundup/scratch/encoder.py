@@ -113,7 +113,7 @@ class Encoder:
         Args:
             ids: (B, T) token ids.
             mask: (B, T), True at real tokens. None: no padding.
-            rng: draws the dropout of training. None: there is none.
+            rng: draws the dropout of training. None: nothing is dropped.
 
         Returns:
             logits (B, C), and the cache :meth:`backward` and :meth:`attention_maps` need.

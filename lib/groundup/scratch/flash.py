@@ -1,7 +1,7 @@
 """Attention tile by tile: the exact result, and never a whole row of scores in memory.
 
 The algorithm of FlashAttention (Dao et al., 2022, arXiv 2205.14135) in the order of its second
-version (Dao, 2023, arXiv 2307.08691), written to be read. Beside it stands the textbook form, step
+version (Dao, 2023, arXiv 2307.08691), written to be read. Beside it is the textbook form, step
 by step, and a counter of the numbers that each moves between slow and fast memory.
 """
 

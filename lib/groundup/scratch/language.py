@@ -47,7 +47,7 @@ def windows(ids: IntArray, length: int) -> Rows:
     """Cut a long text into rows, one after the other.
 
     The targets are the same text one token later, across the end of a row too. Both are views:
-    a corpus lies in memory once. A rest shorter than a row is left out.
+    a corpus is in memory once. A rest shorter than a row is left out.
 
     Args:
         ids: (N,) the tokens of the text.

@@ -33,7 +33,7 @@ def modern_block(
 ) -> tuple[Array, Cache]:
     """One NeoBERT layer (Le Breton et al., 2025, arXiv 2502.19587).
 
-    x += attention(rms_norm(x)), then x += swiglu(rms_norm(x)): the norm stands before each part
+    x += attention(rms_norm(x)), then x += swiglu(rms_norm(x)): the norm comes before each part,
     and the sum is never normalised.
 
     Args:

@@ -255,8 +255,8 @@ def predict(model: Encoder, data: Examples, batch_size: int = 500) -> Array:
     """Logits (N, C) of all examples, a batch at a time.
 
     Raises:
-        ValueError: there is no example, a batch holds none, or the model has diverged: the largest
-            of numbers that are none would count as an answer.
+        ValueError: there is no example, a batch holds none, or the model has diverged: the
+            largest of several NaN would count as an answer.
     """
     if not len(data) or batch_size < 1:
         raise ValueError(

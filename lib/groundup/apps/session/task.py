@@ -89,7 +89,7 @@ class Task(Generic[Recipe, Model]):
                 option = f"--{name.replace('_', '-')}"
                 raise UserError(
                     f"the unfinished training has {option} {begun[name]}: got {value}. Leave "
-                    f"{option} out to go on, or --resume to start anew"
+                    f"{option} out to go on, or --resume to start again"
                 )
         return self.recipe(**{name: begun[name] for name in defaults})
 

@@ -64,7 +64,7 @@ class ResumableTraining(Generic[Model]):
         model: trained in place.
         config: how many steps there are, and of what.
         optimizer: knows how many steps were made.
-        steps: trains from where the optimizer stands.
+        steps: trains from the step that the optimizer has reached.
         measure: ``loss`` on held-out data, and whatever else is worth a curve.
         path: where the finished model goes.
         every: steps between two measurements; each of them writes a checkpoint.
@@ -130,7 +130,7 @@ class ResumableTraining(Generic[Model]):
 
         Raises:
             KeyboardInterrupt: as it came, after the state was written.
-            WorkError: the loss is no longer a number.
+            WorkError: the loss is not finite.
         """
         with self._interrupt, np.errstate(over="ignore", invalid="ignore"):
             if not self.points:

@@ -96,7 +96,7 @@ class FastTrainer:
         return loss, norm
 
     def train(self, data: Examples, config: TrainConfig) -> Iterator[OptimizerStep]:
-        """Train as :func:`groundup.scratch.trainer.train` does, from where the optimizer stands.
+        """Train as :func:`groundup.scratch.trainer.train` does, from the optimizer's step on.
 
         Weight decay and clipping are those the trainer was made with.
 

@@ -7,7 +7,7 @@ The format: ``Max ( 5 3 , 0 9 , 7 0 )`` is answered ``7 0 [EOS]``.
 - A number has two digits, 9 is written 09. So each digit has its place in the sequence, and the
   answer has one length. Written as people write them, 9 beside 70, numbers move each other about,
   and the same decoder was wrong several times as often, mostly on Max and Min.
-- A comma stands between numbers. They could be told apart without it; with it the model was right a
+- A comma separates numbers. They could be told apart without it; with it the model was right a
   little more often.
 - The closing bracket ends the question; the answer begins behind it and ends in [EOS].
 """
@@ -158,7 +158,7 @@ def make_splits(
         arguments: n, see :func:`draw`.
 
     Raises:
-        ValueError: the count is no such number, or there are not as many questions.
+        ValueError: the count is not such a multiple, or there are not as many questions.
     """
     each = count // len(OPERATIONS)
     if count < 50 or count % len(OPERATIONS):
