@@ -13,16 +13,16 @@ from groundup.scratch.tasks.digits import make_splits
 from groundup.scratch.trainer import OptimizerStep, loss_and_gradients
 
 
-def test_moments() -> None:
-    shown = [step for step in range(1200) if step_by_step.moment(step)]
+def test_the_steps_that_are_shown() -> None:
+    shown = [step for step in range(1200) if step_by_step.is_shown(step)]
     assert shown == [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 
 
-def test_a_look_is_the_models_own() -> None:
+def test_a_snapshot_is_the_models_own() -> None:
     model = Encoder.create(EncoderConfig(), np.random.default_rng(0))
     example = make_splits(np.random.default_rng(0)).test.take(np.array([3]))
     before = {name: value.copy() for name, value in model.params.items()}
-    seen = step_by_step.look(model, example)
+    seen = step_by_step.take_snapshot(model, example)
     loss, grads = loss_and_gradients(model, example)
     assert seen.loss == loss
     assert seen.loss == pytest.approx(-np.log(seen.probabilities[example.answers[0]]), rel=1e-5)
