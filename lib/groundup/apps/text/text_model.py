@@ -31,9 +31,9 @@ class TextRecipe:
     """How ``groundup text train`` trains. Fields, defaults and these lines are its options.
 
     Attributes:
-        data: a text file; a table (.csv, .tsv, .jsonl, .json, .parquet); a folder of such, also
-            packed (.gz, .bz2, .xz); or a data set of the Hub, such as roneneldan/TinyStories;
-            stories come from a small grammar.
+        data: stories, from a small grammar; a text file; a table (.csv, .tsv, .jsonl, .json,
+            .parquet); a folder of such, also packed (.gz, .bz2, .xz); or a data set of the Hub,
+            such as roneneldan/TinyStories.
         column: the column of a data set that holds the text.
         encoding: of files that are not UTF-8 and have no byte order mark, such as cp1252
             (Windows).
