@@ -42,7 +42,7 @@ from groundup.scratch.encoder import Encoder, EncoderConfig
 from groundup.scratch.fast import FastTrainer
 from groundup.scratch.tasks import digits, two_digits
 from groundup.scratch.tasks.digits import accuracy
-from groundup.scratch.trainer import Step, TrainConfig, train
+from groundup.scratch.trainer import OptimizerStep, TrainConfig, train
 
 RESULTS = Path(__file__).parent / "results" / "digits.json"
 SEEDS = (3, 4, 5, 6, 7)
@@ -80,7 +80,7 @@ class Part:
 
 
 def follow(
-    source: Iterator[Step], steps: int, every: int, check: Callable[[], float]
+    source: Iterator[OptimizerStep], steps: int, every: int, check: Callable[[], float]
 ) -> dict[str, Any]:
     """Train to the end, and look at the validation inputs on the way.
 

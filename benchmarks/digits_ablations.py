@@ -35,7 +35,7 @@ def block_without_residuals(
     p: Params,
     heads: int,
     mask: BoolArray | None = None,
-    noise: blocks.Noise = (0.0, None),
+    noise: blocks.Dropout = (0.0, None),
 ) -> tuple[Array, Cache]:
     """A post-norm block in which each sublayer replaces what it read. It has no dropout."""
     mixed, cache_attention = attention.multi_head_attention(

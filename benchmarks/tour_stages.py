@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from groundup.apps.tour import stages
-from groundup.apps.tour.plan import FULL, Contrastive, Plan
-from groundup.apps.tour.tour import Tour
+from groundup.apps.tour.plan import FULL, Contrastive, TourPlan
+from groundup.apps.tour.tour_state import Tour
 from groundup.embed.retrieval import paired_bootstrap
 from groundup.lab.console import console, progress_bar
 from groundup.lab.files import write_json
@@ -39,7 +39,7 @@ def lasting(training: Any, seconds: float) -> Any:
     return replace(training, seconds=seconds)
 
 
-def variants(plan: Plan) -> dict[str, tuple[str, list[Step]]]:
+def variants(plan: TourPlan) -> dict[str, tuple[str, list[Step]]]:
     """Where each chain starts, and its stages; all chains take the same time."""
     m, w, s = (float(loop.seconds or 0) for loop in (plan.masked, plan.weak.loop, plan.strong.loop))
     masked, weak, strong = plan.masked, plan.weak, plan.strong

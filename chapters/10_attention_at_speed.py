@@ -44,11 +44,11 @@ from groundup.scratch.flash import (
     plain_attention,
     plain_attention_backward,
     plain_traffic,
+    tile_mask,
     tiled_attention,
     tiled_attention_backward,
     tiled_traffic,
     tiles,
-    visible,
 )
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.masks import causal_mask
@@ -169,7 +169,7 @@ assert np.allclose(finish_rows(*backwards)[0], 29)
 # $S$ keys) never exists. This is FlashAttention (Dao et al., 2022)[^flash], in the order of its second
 # version (Dao, 2023)[^flash2].
 #
-# Masks are cut in the same way. [visible][groundup.scratch.flash.visible] makes the part that belongs to
+# Masks are cut in the same way. [tile_mask][groundup.scratch.flash.tile_mask] makes the part that belongs to
 # a tile. Where nobody may look at anything the tile is skipped: it costs nothing, not even the loading.
 
 # %% The figure's code tags=["hide"]
@@ -178,11 +178,11 @@ same = documents[:, None] == documents
 MASKS = {"causal": (None, True), "three documents": (same, False)}
 fig, axes = figure(1, 2, height=3.1)
 for ax, (name, (mask, causal)) in zip(axes, MASKS.items(), strict=True):
-    look = visible(slice(0, 12), slice(0, 12), (12, 12), mask, causal)
+    look = tile_mask(slice(0, 12), slice(0, 12), (12, 12), mask, causal)
     loaded = 0
     for rows in tiles(12, 3):
         for columns in tiles(12, 3):
-            worked = visible(rows, columns, (12, 12), mask, causal).any()
+            worked = tile_mask(rows, columns, (12, 12), mask, causal).any()
             loaded += worked
             colour = COLOURS[0] if worked else "none"
             box = {"facecolor": colour, "alpha": 0.35 if worked else 1, "edgecolor": "none"}
@@ -202,7 +202,7 @@ show(
 # %% [markdown]
 # !!! example "Exercise 10.2: attention in tiles"
 #     The two loops, with masks, for blocks that need not divide the length. The tools are in the stub:
-#     `tiles`, `visible`, `merge_block`, `finish_rows`, and a counter of what is loaded and stored.
+#     `tiles`, `tile_mask`, `merge_block`, `finish_rows`, and a counter of what is loaded and stored.
 #     `groundup watch 10.2`.
 #
 # ::: source groundup.scratch.flash:tiled_attention folded

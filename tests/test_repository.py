@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import house
@@ -41,32 +40,6 @@ def ignored(path: str) -> bool:
 )
 def test_gitignore(path: str, expected: bool) -> None:
     assert ignored(path) is expected
-
-
-def test_scratch_needs_numpy_alone() -> None:
-    """Only NumPy and the standard library may come with `import groundup.scratch`'s modules."""
-    code = """
-import importlib, pkgutil, sys
-import groundup.scratch
-for module in pkgutil.iter_modules(groundup.scratch.__path__):
-    importlib.import_module(f"groundup.scratch.{module.name}")
-tops = {name.partition(".")[0] for name in sys.modules}
-files = {name: getattr(sys.modules[name], "__file__", None) or "" for name in tops}
-installed = {name for name, file in files.items() if "site-packages" in file}
-sys.exit(str(installed) if installed - {"numpy"} else 0)
-"""
-    result = subprocess.run(
-        [sys.executable, "-S", "-c", _with_site(code)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-
-
-def _with_site(code: str) -> str:
-    """Run without .pth files, which may import packages of their own at start-up."""
-    import numpy
-
-    packages = Path(numpy.__file__).parents[1]
-    return f"import sys; sys.path[:0] = [{str(ROOT / 'lib')!r}, {str(packages)!r}]\n{code}"
 
 
 def test_readme_shows_the_recorded_tour() -> None:

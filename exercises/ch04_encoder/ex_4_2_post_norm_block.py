@@ -1,11 +1,11 @@
-# Stub 141af0912ec8: yours to edit. It is never written over unasked.
+# Stub 7b7e83ab5b47: yours to edit. It is never written over unasked.
 """Exercise 4.2, The block and its gradients.
 
 Write the body of ``post_norm_block`` and ``post_norm_block_backward``, then run
 ``groundup check 4.2``.
 """
 
-from groundup.scratch.blocks import Noise, _attend, _attend_backward, _feed_backward
+from groundup.scratch.blocks import Dropout, attend, attend_backward, feed_backward
 from groundup.scratch.dropout import dropout, dropout_backward
 from groundup.scratch.feedforward import feed_forward
 from groundup.scratch.normalization import layer_norm, layer_norm_backward
@@ -13,7 +13,7 @@ from groundup.scratch.types import Array, BoolArray, Cache, Params
 
 
 def post_norm_block(
-    x: Array, p: Params, heads: int, mask: BoolArray | None = None, noise: Noise = (0.0, None)
+    x: Array, p: Params, heads: int, mask: BoolArray | None = None, noise: Dropout = (0.0, None)
 ) -> tuple[Array, Cache]:
     """The block of 2017: add what a sublayer found, then normalise (Vaswani et al., 2017).
 

@@ -263,7 +263,7 @@ def test_random_masks(own: Any) -> None:
             options,
             ((2, 2), (3, 2), (1, 3)),
             "The scores are computed again, so they must be masked again: minus infinity where "
-            "visible says False.",
+            "tile_mask says False.",
         )
 
 

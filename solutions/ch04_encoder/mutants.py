@@ -159,7 +159,7 @@ def begins_again(length, width):
     return _table(length, width, angles)
 
 
-def _attend(x, p, heads, mask):
+def attend(x, p, heads, mask):
     return multi_head_attention(x, p["wqkv"], p["bqkv"], p["wo"], p["bo"], heads, mask)
 
 
@@ -174,7 +174,7 @@ def _norm(x, p, name):
 @mutant("4.2", replaces="post_norm_block")
 def no_residual_of_attention(x, p, heads, mask=None, noise=(0.0, None)):
     """The residual around the attention is missing: the token forgets what it was."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm(mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -186,7 +186,7 @@ def no_residual_of_attention(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def no_residual_of_feed_forward(x, p, heads, mask=None, noise=(0.0, None)):
     """The residual around the feed-forward network is missing."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -199,7 +199,7 @@ def no_residual_of_feed_forward(x, p, heads, mask=None, noise=(0.0, None)):
 def norm_on_the_wrong_side(x, p, heads, mask=None, noise=(0.0, None)):
     """The norms stand before the sublayers and not after the sums: that is the pre-norm block."""
     normal, norm1 = _norm(x, p, "norm1")
-    mixed, attention = _attend(normal, p, heads, mask)
+    mixed, attention = attend(normal, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x = x + mixed
     normal, norm2 = _norm(x, p, "norm2")
@@ -211,7 +211,7 @@ def norm_on_the_wrong_side(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def norm_of_the_branch(x, p, heads, mask=None, noise=(0.0, None)):
     """The norm acts on what the sublayer found, before the sum; it is to act on the sum."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     normal, norm1 = _norm(mixed, p, "norm1")
     x = x + normal
@@ -224,7 +224,7 @@ def norm_of_the_branch(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def no_second_norm(x, p, heads, mask=None, noise=(0.0, None)):
     """The norm after the second sum is missing."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -236,7 +236,7 @@ def no_second_norm(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def one_norm_for_both(x, p, heads, mask=None, noise=(0.0, None)):
     """Both norms use the scale and shift of norm1."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -248,7 +248,7 @@ def one_norm_for_both(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def residual_from_the_start(x, p, heads, mask=None, noise=(0.0, None)):
     """The second sum adds the block's input; it is to add what the first norm returned."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     between, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(between, p)
@@ -260,7 +260,7 @@ def residual_from_the_start(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def side_by_side(x, p, heads, mask=None, noise=(0.0, None)):
     """The feed-forward network reads the block's input, beside the attention and not after it."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     between, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -272,7 +272,7 @@ def side_by_side(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def mask_forgotten(x, p, heads, mask=None, noise=(0.0, None)):
     """The mask does not reach the attention: padding is looked at."""
-    mixed, attention = _attend(x, p, heads, None)
+    mixed, attention = attend(x, p, heads, None)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -284,7 +284,7 @@ def mask_forgotten(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def residual_dropped_too(x, p, heads, mask=None, noise=(0.0, None)):
     """Dropout acts on the sum, so it hits the residual too; it is for what the sublayer adds."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     total, drop1 = right_dropout(x + mixed, *noise)
     x, norm1 = _norm(total, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -296,7 +296,7 @@ def residual_dropped_too(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def noise_ignored(x, p, heads, mask=None, noise=(0.0, None)):
     """The noise is not used: nothing is ever dropped."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
     y, norm2 = _norm(x + fed, p, "norm2")
@@ -306,7 +306,7 @@ def noise_ignored(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def added_in_place(x, p, heads, mask=None, noise=(0.0, None)):
     """The sum is written into the caller's x, as by +=."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x += mixed
     x, norm1 = _norm(x, p, "norm1")
@@ -319,7 +319,7 @@ def added_in_place(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def sum_scaled(x, p, heads, mask=None, noise=(0.0, None)):
     """y is float64 for float32 inputs, as np.sqrt(2) times a float32 makes it."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm((x + mixed) / np.sqrt(2), p, "norm1")
     fed, ffn = _feed(x, p)
@@ -332,7 +332,7 @@ def sum_scaled(x, p, heads, mask=None, noise=(0.0, None)):
 def same_draw_twice(x, p, heads, mask=None, noise=(0.0, None)):
     """Both sublayers drop the same entries: each needs a draw of its own, the second a new one."""
     rate, rng = noise
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, rate, copy.deepcopy(rng))
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -344,7 +344,7 @@ def same_draw_twice(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def attention_not_dropped(x, p, heads, mask=None, noise=(0.0, None)):
     """What the attention adds is never dropped, only what the feed-forward network adds."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
     fed, drop2 = right_dropout(fed, *noise)
@@ -355,7 +355,7 @@ def attention_not_dropped(x, p, heads, mask=None, noise=(0.0, None)):
 @mutant("4.2", replaces="post_norm_block")
 def feed_forward_not_dropped(x, p, heads, mask=None, noise=(0.0, None)):
     """What the feed-forward network adds is never dropped, only what the attention adds."""
-    mixed, attention = _attend(x, p, heads, mask)
+    mixed, attention = attend(x, p, heads, mask)
     mixed, drop1 = right_dropout(mixed, *noise)
     x, norm1 = _norm(x + mixed, p, "norm1")
     fed, ffn = _feed(x, p)
@@ -363,12 +363,12 @@ def feed_forward_not_dropped(x, p, heads, mask=None, noise=(0.0, None)):
     return y, (attention, drop1, norm1, ffn, (None,), norm2)
 
 
-def _attend_backward(dy, cache, g):
+def attend_backward(dy, cache, g):
     dx, g["wqkv"], g["bqkv"], g["wo"], g["bo"] = multi_head_attention_backward(dy, cache)
     return dx
 
 
-def _feed_backward(dy, cache, g):
+def feed_backward(dy, cache, g):
     dx, g["w1"], g["b1"], g["w2"], g["b2"] = feed_forward_backward(dy, cache)
     return dx
 
@@ -384,9 +384,9 @@ def attention_residual_forgotten_backward(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, g, "norm2")
-    dx = _feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
+    dx = feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
     dsum = _norm_backward(dx + dsum, norm1, g, "norm1")
-    return _attend_backward(right_dropout_backward(dsum, drop1), attention, g), g
+    return attend_backward(right_dropout_backward(dsum, drop1), attention, g), g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")
@@ -396,9 +396,9 @@ def feed_forward_residual_forgotten_backward(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, g, "norm2")
-    dx = _feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
+    dx = feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
     dsum = _norm_backward(dx, norm1, g, "norm1")
-    dx = _attend_backward(right_dropout_backward(dsum, drop1), attention, g)
+    dx = attend_backward(right_dropout_backward(dsum, drop1), attention, g)
     return dx + dsum, g
 
 
@@ -409,9 +409,9 @@ def branches_forgotten_backward(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, g, "norm2")
-    _feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
+    feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
     dsum = _norm_backward(dsum, norm1, g, "norm1")
-    _attend_backward(right_dropout_backward(dsum, drop1), attention, g)
+    attend_backward(right_dropout_backward(dsum, drop1), attention, g)
     return dsum, g
 
 
@@ -422,9 +422,9 @@ def residual_around_the_norm(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, g, "norm2")
-    dbetween = dy + _feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
+    dbetween = dy + feed_backward(right_dropout_backward(dsum, drop2), ffn, g)
     dsum = _norm_backward(dbetween, norm1, g, "norm1")
-    return dbetween + _attend_backward(right_dropout_backward(dsum, drop1), attention, g), g
+    return dbetween + attend_backward(right_dropout_backward(dsum, drop1), attention, g), g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")
@@ -433,9 +433,9 @@ def last_gradient_added_twice(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dlast = _norm_backward(dy, norm2, g, "norm2")
-    dx = _feed_backward(right_dropout_backward(dlast, drop2), ffn, g)
+    dx = feed_backward(right_dropout_backward(dlast, drop2), ffn, g)
     dsum = _norm_backward(dx + dlast, norm1, g, "norm1")
-    return dlast + _attend_backward(right_dropout_backward(dsum, drop1), attention, g), g
+    return dlast + attend_backward(right_dropout_backward(dsum, drop1), attention, g), g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")
@@ -444,8 +444,8 @@ def dropout_forgotten_backward(dy, cache):
     attention, _, norm1, ffn, _, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, g, "norm2")
-    dsum = _norm_backward(_feed_backward(dsum, ffn, g) + dsum, norm1, g, "norm1")
-    return _attend_backward(dsum, attention, g) + dsum, g
+    dsum = _norm_backward(feed_backward(dsum, ffn, g) + dsum, norm1, g, "norm1")
+    return attend_backward(dsum, attention, g) + dsum, g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")
@@ -454,9 +454,9 @@ def dropout_of_the_residual_backward(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = right_dropout_backward(_norm_backward(dy, norm2, g, "norm2"), drop2)
-    dsum = _norm_backward(_feed_backward(dsum, ffn, g) + dsum, norm1, g, "norm1")
+    dsum = _norm_backward(feed_backward(dsum, ffn, g) + dsum, norm1, g, "norm1")
     dsum = right_dropout_backward(dsum, drop1)
-    return _attend_backward(dsum, attention, g) + dsum, g
+    return attend_backward(dsum, attention, g) + dsum, g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")
@@ -466,9 +466,9 @@ def norms_under_each_others_names(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, g, "norm1")
-    dx = _feed_backward(right_dropout_backward(dsum, drop2), ffn, g) + dsum
+    dx = feed_backward(right_dropout_backward(dsum, drop2), ffn, g) + dsum
     dsum = _norm_backward(dx, norm1, g, "norm2")
-    return _attend_backward(right_dropout_backward(dsum, drop1), attention, g) + dsum, g
+    return attend_backward(right_dropout_backward(dsum, drop1), attention, g) + dsum, g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")
@@ -477,9 +477,9 @@ def norms_left_out(dy, cache):
     attention, drop1, norm1, ffn, drop2, norm2 = cache
     g = {}
     dsum = _norm_backward(dy, norm2, {}, "norm2")
-    dx = _feed_backward(right_dropout_backward(dsum, drop2), ffn, g) + dsum
+    dx = feed_backward(right_dropout_backward(dsum, drop2), ffn, g) + dsum
     dsum = _norm_backward(dx, norm1, {}, "norm1")
-    return _attend_backward(right_dropout_backward(dsum, drop1), attention, g) + dsum, g
+    return attend_backward(right_dropout_backward(dsum, drop1), attention, g) + dsum, g
 
 
 @mutant("4.2", replaces="post_norm_block_backward")

@@ -8,7 +8,7 @@ import numpy as np
 from groundup.course.exercises.implementations import mutant
 from groundup.scratch.activations import softmax
 from groundup.scratch.loss import cross_entropy
-from groundup.scratch.optim import AdamW, _require_gradients, adam, sgd, warmup_cosine
+from groundup.scratch.optim import AdamW, adam, require_gradients, sgd, warmup_cosine
 
 
 def _refuse_step(step):
@@ -1225,7 +1225,7 @@ def without_velocity(gradient, velocity, lr, momentum=0.9):
 
 def _adam_step(self, grads, lr, update, decay_in_gradient=False):
     """AdamW with an update rule of one's own: update(value, change, lr, decay), in place."""
-    _require_gradients(self.params, grads, lr)
+    require_gradients(self.params, grads, lr)
     self.step_count += 1
     for name, value in self.params.items():
         gradient = grads[name] + self.decay[name] * value if decay_in_gradient else grads[name]
@@ -1273,7 +1273,7 @@ def refused_inside_the_loop(self, grads, lr):
 @mutant("5.7", replaces="step")
 def any_rate(self, grads, lr):
     """A negative rate is not refused: the step climbs."""
-    _require_gradients(self.params, grads, abs(lr))
+    require_gradients(self.params, grads, abs(lr))
     self.step_count += 1
     for name, value in self.params.items():
         change, self.first[name], self.second[name] = adam(
@@ -1350,7 +1350,7 @@ def everything_decays(self, grads, lr):
 @mutant("5.7", replaces="step")
 def parameters_replaced(self, grads, lr):
     """The dictionary gets new arrays; the model still computes with the old ones."""
-    _require_gradients(self.params, grads, lr)
+    require_gradients(self.params, grads, lr)
     self.step_count += 1
     for name, value in list(self.params.items()):
         change, self.first[name], self.second[name] = adam(
@@ -1362,7 +1362,7 @@ def parameters_replaced(self, grads, lr):
 @mutant("5.7", replaces="step")
 def counted_for_each_parameter(self, grads, lr):
     """step_count goes up with every parameter: the correction fades too early."""
-    _require_gradients(self.params, grads, lr)
+    require_gradients(self.params, grads, lr)
     for name, value in self.params.items():
         self.step_count += 1
         change, self.first[name], self.second[name] = adam(
@@ -1374,7 +1374,7 @@ def counted_for_each_parameter(self, grads, lr):
 @mutant("5.7", replaces="step")
 def means_not_kept(self, grads, lr):
     """The running means are thrown away: every step starts from zero."""
-    _require_gradients(self.params, grads, lr)
+    require_gradients(self.params, grads, lr)
     self.step_count += 1
     for name, value in self.params.items():
         change, _, _ = adam(
@@ -1386,7 +1386,7 @@ def means_not_kept(self, grads, lr):
 @mutant("5.7", replaces="step")
 def betas_not_used(self, grads, lr):
     """The betas are left at Adam's defaults, whatever the optimizer was given."""
-    _require_gradients(self.params, grads, lr)
+    require_gradients(self.params, grads, lr)
     self.step_count += 1
     for name, value in self.params.items():
         change, self.first[name], self.second[name] = adam(
@@ -1409,7 +1409,7 @@ def gradients_not_checked(self, grads, lr):
 @mutant("5.7", replaces="step")
 def decay_written_into_gradients(self, grads, lr):
     """The decay is added to the gradients with +=: coupled, and the caller's arrays change."""
-    _require_gradients(self.params, grads, lr)
+    require_gradients(self.params, grads, lr)
     self.step_count += 1
     for name, value in self.params.items():
         gradient = grads[name]

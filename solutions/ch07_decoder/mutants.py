@@ -4,12 +4,12 @@ import numpy as np
 
 from groundup.course.exercises.implementations import mutant
 from groundup.scratch.activations import softmax
-from groundup.scratch.decoder import Decoder, _positions
+from groundup.scratch.decoder import Decoder, token_positions
 from groundup.scratch.inputs import check_batch
 from groundup.scratch.language import next_token_loss as right_next_token_loss
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.masks import causal_mask, key_mask
-from groundup.scratch.sampling import _keep, _rank, greedy, scale
+from groundup.scratch.sampling import greedy, mask_logits, rank_logits, scale
 from groundup.scratch.sampling import sample as right_sample
 from groundup.scratch.sampling import top_p as right_top_p
 
@@ -638,13 +638,13 @@ def _nucleus(logits, p, keep):
         raise ValueError("p must lie in (0, 1]")
     if p == 1:
         return logits
-    rank = _rank(logits)
+    rank = rank_logits(logits)
     probabilities = softmax(logits.astype(np.float64))
     falling = np.empty_like(probabilities)
     np.put_along_axis(falling, rank, probabilities, axis=-1)
     before = np.zeros_like(falling)
     before[..., 1:] = falling.cumsum(axis=-1)[..., :-1]
-    return _keep(logits, np.take_along_axis(keep(before, falling), rank, axis=-1))
+    return mask_logits(logits, np.take_along_axis(keep(before, falling), rank, axis=-1))
 
 
 @mutant("7.4", replaces="top_p")
@@ -690,7 +690,7 @@ def order_of_the_ids(logits, p):
     _nucleus(logits, p, lambda b, f: b < p)
     probabilities = softmax(logits.astype(np.float64))
     before = probabilities.cumsum(axis=-1) - probabilities
-    return logits if p == 1 else _keep(logits, before < p)
+    return logits if p == 1 else mask_logits(logits, before < p)
 
 
 @mutant("7.4", replaces="top_p")
@@ -701,14 +701,14 @@ def not_sorted_back(logits, p):
     if p == 1:
         return logits
     falling = -np.sort(-softmax(logits.astype(np.float64)), axis=-1)
-    return _keep(logits, falling.cumsum(axis=-1) - falling < p)
+    return mask_logits(logits, falling.cumsum(axis=-1) - falling < p)
 
 
 @mutant("7.4", replaces="top_p")
 def each_at_least(logits, p):
     """Each token is compared with 1 - p by itself: that is a threshold and no nucleus."""
     _nucleus(logits, p, lambda b, f: b < p)
-    return logits if p == 1 else _keep(logits, softmax(logits.astype(np.float64)) >= 1 - p)
+    return logits if p == 1 else mask_logits(logits, softmax(logits.astype(np.float64)) >= 1 - p)
 
 
 @mutant("7.4", replaces="top_p")
@@ -730,7 +730,7 @@ def ties_kept(logits, p):
     """Every token as likely as the last one kept stays too, so that equals are too many."""
     kept = _nucleus(logits, p, lambda b, f: b < p)
     least = np.where(np.isneginf(kept), np.inf, kept).min(axis=-1, keepdims=True)
-    return _keep(logits, logits >= least)
+    return mask_logits(logits, logits >= least)
 
 
 @mutant("7.4", replaces="top_p")
@@ -738,12 +738,12 @@ def cumulated_in_float32(logits, p):
     """The sum is taken in float32: one within 1e-8 of p may be on its other side."""
     if not 0 < p <= 1:
         raise ValueError("p")
-    rank = _rank(logits)
+    rank = rank_logits(logits)
     if p == 1:
         return logits
     falling = -np.sort(-softmax(logits.astype(np.float32)), axis=-1)
     count = (falling.cumsum(axis=-1, dtype=np.float32) < p).sum(axis=-1, keepdims=True) + 1
-    return _keep(logits, rank < count)
+    return mask_logits(logits, rank < count)
 
 
 @mutant("7.4", replaces="top_p")
@@ -757,12 +757,12 @@ def rows_together(logits, p):
 def logits_cumulated(logits, p):
     """The logits are cumulated and not their probabilities."""
     _nucleus(logits, p, lambda b, f: b < p)
-    rank = _rank(logits)
+    rank = rank_logits(logits)
     falling = np.empty_like(logits)
     np.put_along_axis(falling, rank, logits, axis=-1)
     before = np.zeros_like(falling)
     before[..., 1:] = falling.cumsum(axis=-1)[..., :-1]
-    kept = _keep(logits, np.take_along_axis(before, rank, axis=-1) < p)
+    kept = mask_logits(logits, np.take_along_axis(before, rank, axis=-1) < p)
     return logits if p == 1 else kept
 
 
@@ -770,7 +770,7 @@ def logits_cumulated(logits, p):
 def tail_lost_at_one(logits, p):
     """p = 1 is no case of its own: the rounded sum reaches 1 early, and the tail is lost."""
     if p == 1:
-        return _keep(logits, np.isfinite(_nucleus(logits, 1 - 1e-16, lambda b, f: b < 1)))
+        return mask_logits(logits, np.isfinite(_nucleus(logits, 1 - 1e-16, lambda b, f: b < 1)))
     return _nucleus(logits, p, lambda b, f: b < p)
 
 
@@ -942,7 +942,7 @@ def _read(model, ids, cache, mask, look=None, positions=None):
     if look is None:
         look = causal_mask(ids.shape[1], end) & key_mask(seen)
     if positions is None:
-        positions = _positions(seen)[:, start:]
+        positions = token_positions(seen)[:, start:]
     logits, _ = model._run(ids, positions, look, cache)
     cache.length = end
     return logits
@@ -985,7 +985,7 @@ def no_causal_mask(self, ids, cache, mask=None):
 def positions_begin_again(self, ids, cache, mask=None):
     """The positions begin again at 0 in every step: new tokens stand where the first ones do."""
     new = np.ones(ids.shape, bool) if mask is None else mask
-    return _read(self, ids, cache, mask, positions=_positions(new))
+    return _read(self, ids, cache, mask, positions=token_positions(new))
 
 
 @mutant("7.5", replaces="step")
@@ -1030,7 +1030,7 @@ def length_moves_first(self, ids, cache, mask=None):
     seen = cache.mask[:, :end]
     look = causal_mask(ids.shape[1], end) & key_mask(seen)
     cache.length = end
-    logits, _ = self._run(ids, _positions(seen)[:, start:], look, cache)
+    logits, _ = self._run(ids, token_positions(seen)[:, start:], look, cache)
     return logits
 
 
@@ -1131,5 +1131,5 @@ def positions_of_the_first_row(self, ids, cache, mask=None):
     start, end = cache.length, cache.length + ids.shape[1]
     seen = cache.mask[:, :end].copy()
     seen[:, start:] = True if mask is None else mask
-    positions = np.broadcast_to(_positions(seen[:1])[:, start:], ids.shape)
+    positions = np.broadcast_to(token_positions(seen[:1])[:, start:], ids.shape)
     return _read(self, ids, cache, mask, positions=positions)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from groundup.scratch.flash import Traffic, finish_rows, merge_block, tiles, visible
+from groundup.scratch.flash import Traffic, finish_rows, merge_block, tile_mask, tiles
 from groundup.scratch.types import Array, BoolArray, Cache
 
 
@@ -52,11 +52,11 @@ def tiled_attention(
         total, out = np.zeros_like(q_tile[..., :1]), np.zeros_like(q_tile)
         top = np.full_like(total, -np.inf)
         for columns in tiles(k.shape[-2], block[1]):
-            look = visible(rows, columns, shape, mask, causal)
-            if not look.any():
+            attn_mask = tile_mask(rows, columns, shape, mask, causal)
+            if not attn_mask.any():
                 continue
             k_tile, v_tile = traffic.load(k[..., columns, :]), traffic.load(v[..., columns, :])
-            scores = np.where(look, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
+            scores = np.where(attn_mask, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
             top, total, out = merge_block(top, total, out, scores, v_tile)
         y_tile, log_tile = finish_rows(top, total, out)
         y[..., rows, :] = traffic.store(y_tile)

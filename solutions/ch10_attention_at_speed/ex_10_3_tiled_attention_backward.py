@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from groundup.scratch.flash import Traffic, tiles, visible
+from groundup.scratch.flash import Traffic, tile_mask, tiles
 from groundup.scratch.types import Array, Cache
 
 
@@ -47,11 +47,11 @@ def tiled_attention_backward(
         k_tile, v_tile = traffic.load(k[..., columns, :]), traffic.load(v[..., columns, :])
         dk_tile, dv_tile = np.zeros_like(k_tile), np.zeros_like(v_tile)
         for rows in tiles(q.shape[-2], block[0]):
-            look = visible(rows, columns, shape, mask, causal)
-            if not look.any():
+            attn_mask = tile_mask(rows, columns, shape, mask, causal)
+            if not attn_mask.any():
                 continue
             q_tile, dy_tile = traffic.load(q[..., rows, :]), traffic.load(dy[..., rows, :])
-            scores = np.where(look, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
+            scores = np.where(attn_mask, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
             weights = np.exp(scores - traffic.load(log_sum[..., rows, :]))
             dweights = dy_tile @ v_tile.swapaxes(-1, -2)
             dscores = weights * (dweights - traffic.load(delta[..., rows, :])) * scale

@@ -7,7 +7,7 @@ import torch
 
 from groundup.course.exercises.implementations import mutant
 from groundup.neobert.batch_layout import Packed
-from groundup.scratch.flash import Traffic, finish_rows, merge_block, tiles, visible
+from groundup.scratch.flash import Traffic, finish_rows, merge_block, tile_mask, tiles
 
 
 def _larger(top, scores):
@@ -184,7 +184,7 @@ def _forward(
     traffic,
     *,
     scale=None,
-    look=lambda rows, columns, shape, mask, causal: visible(rows, columns, shape, mask, causal),
+    look=lambda rows, columns, shape, mask, causal: tile_mask(rows, columns, shape, mask, causal),
     score=lambda scores, seen: np.where(seen, scores, -np.inf),
     merge=merge_block,
     rows_of=tiles,
@@ -206,7 +206,7 @@ def _forward(
             seen = (np.full_like(total, -np.inf), total, out)
         for columns in columns_of(k.shape[-2], block[1]):
             tile = look(rows, columns, shape, mask, causal)
-            if skip and not visible(rows, columns, shape, mask, causal).any():
+            if skip and not tile_mask(rows, columns, shape, mask, causal).any():
                 continue
             if load_query_again:
                 q_tile = traffic.load(q[..., rows, :])
@@ -251,7 +251,7 @@ def mask_of_the_first_tile(q, k, v, mask=None, causal=False, block=(32, 32), tra
     """The mask stops after the first tile of keys: in the others everything is seen."""
 
     def look(rows, columns, shape, mask, causal):
-        seen = visible(rows, columns, shape, mask, causal)
+        seen = tile_mask(rows, columns, shape, mask, causal)
         return seen if columns.start == 0 else np.ones_like(seen)
 
     return _forward(q, k, v, mask, causal, block, traffic, look=look)
@@ -268,7 +268,7 @@ def places_inside_the_tile(q, k, v, mask=None, causal=False, block=(32, 32), tra
     """The causal mask counts places inside the tile, and not in the whole sequence."""
 
     def look(rows, columns, shape, mask, causal):
-        seen = visible(rows, columns, shape, mask, False)
+        seen = tile_mask(rows, columns, shape, mask, False)
         return seen & np.tri(*seen.shape[-2:], dtype=bool) if causal else seen
 
     return _forward(q, k, v, mask, causal, block, traffic, look=look)
@@ -279,7 +279,7 @@ def diagonal_skipped(q, k, v, mask=None, causal=False, block=(32, 32), traffic=N
     """With a causal mask, the tiles on the diagonal are skipped like those above it."""
 
     def look(rows, columns, shape, mask, causal):
-        seen = visible(rows, columns, shape, mask, causal)
+        seen = tile_mask(rows, columns, shape, mask, causal)
         return seen & (columns.stop <= rows.start) if causal and columns.start else seen
 
     return _forward(q, k, v, mask, causal, block, traffic, look=look)
@@ -375,7 +375,7 @@ def _backward(
     traffic,
     *,
     scale_scores=True,
-    look=lambda rows, columns, shape, mask, causal: visible(rows, columns, shape, mask, causal),
+    look=lambda rows, columns, shape, mask, causal: tile_mask(rows, columns, shape, mask, causal),
     weigh=lambda scores, log_sum: np.exp(scores - log_sum),
     softmax_back=lambda p, dp, delta: p * (dp - delta),
     delta_of=lambda dy, y: dy * y,
@@ -399,7 +399,7 @@ def _backward(
         k_tile, v_tile = traffic.load(k[..., columns, :]), traffic.load(v[..., columns, :])
         dk_tile, dv_tile = np.zeros_like(k_tile), np.zeros_like(v_tile)
         for rows in cut(q.shape[-2], block[0]):
-            if skip and not visible(rows, columns, shape, mask, causal).any():
+            if skip and not tile_mask(rows, columns, shape, mask, causal).any():
                 continue
             q_tile, dy_tile = traffic.load(q[..., rows, :]), traffic.load(dy[..., rows, :])
             scores = q_tile @ k_tile.swapaxes(-1, -2) * (scale if scale_scores else 1.0)
@@ -544,7 +544,7 @@ def not_masked_again(dy, cache, traffic=None):
 @mutant("10.3", replaces="tiled_attention_backward")
 def causal_forgotten(dy, cache, traffic=None):
     """The mask is applied again on the way back, and causal is forgotten."""
-    look = lambda rows, columns, shape, mask, causal: visible(rows, columns, shape, mask, False)  # noqa: E731
+    look = lambda rows, columns, shape, mask, causal: tile_mask(rows, columns, shape, mask, False)  # noqa: E731
     return _backward(dy, cache, traffic, look=look)
 
 
@@ -725,7 +725,7 @@ def mask_not_broadcast(q, k, v, mask=None, causal=False, block=(32, 32), traffic
     """The mask itself is cut by rows and columns: one that has to broadcast has none to cut."""
 
     def look(rows, columns, shape, mask, causal):
-        seen = visible(rows, columns, shape, None, causal)
+        seen = tile_mask(rows, columns, shape, None, causal)
         return seen if mask is None else seen & mask[..., rows, columns]
 
     return _forward(q, k, v, mask, causal, block, traffic, look=look)
@@ -753,7 +753,7 @@ def mask_not_broadcast_again(dy, cache, traffic=None):
     """On the way back the mask is cut by rows and columns, and one that has to broadcast fails."""
 
     def look(rows, columns, shape, mask, causal):
-        seen = visible(rows, columns, shape, None, causal)
+        seen = tile_mask(rows, columns, shape, None, causal)
         return seen if mask is None else seen & mask[..., rows, columns]
 
     return _backward(dy, cache, traffic, look=look)
@@ -780,7 +780,7 @@ def only_causal_skipped(q, k, v, mask=None, causal=False, block=(32, 32), traffi
     """Tiles are skipped where causal makes them empty, and not where the mask does."""
 
     def look(rows, columns, shape, _, causal):
-        return visible(rows, columns, shape, mask, causal)
+        return tile_mask(rows, columns, shape, mask, causal)
 
     if mask is None or mask.dtype != bool:
         return _forward(q, k, v, mask, causal, block, traffic)
@@ -796,6 +796,6 @@ def only_causal_skipped_again(dy, cache, traffic=None):
         return _backward(dy, cache, traffic)
 
     def look(rows, columns, shape, _, causal):
-        return visible(rows, columns, shape, mask, causal)
+        return tile_mask(rows, columns, shape, mask, causal)
 
     return _backward(dy, (*kept, np.ones_like(mask), causal, block), traffic, look=look)

@@ -7,7 +7,7 @@ import torch
 from groundup.course.implementations import variant
 
 from groundup.neobert.batch_layout import Packed
-from groundup.scratch.flash import Traffic, finish_rows, merge_block, visible
+from groundup.scratch.flash import Traffic, finish_rows, merge_block, tile_mask
 
 
 @variant("10.1", replaces="merge_block")
@@ -46,7 +46,7 @@ def joined(q, k, v, mask=None, causal=False, block=(32, 32), traffic=None):
         seen = (nothing - np.inf, nothing, np.zeros_like(tile))
         for start in range(0, shape[-1], block[1]):
             columns = slice(start, min(shape[-1], start + block[1]))
-            look = visible(rows, columns, shape, mask, causal)
+            look = tile_mask(rows, columns, shape, mask, causal)
             if look.any():
                 keys, values = (counter.load(each[..., columns, :]) for each in (k, v))
                 scores = np.einsum("...tk,...sk->...ts", tile, keys) / math.sqrt(q.shape[-1])
@@ -74,7 +74,7 @@ def with_the_gradients_in_lists(dy, cache, traffic=None):
         keys, values = counter.load(k[..., columns, :]), counter.load(v[..., columns, :])
         dkeys, dvalues = keys * 0, values * 0
         for share, rows in zip(shares, cuts, strict=True):
-            look = visible(rows, columns, shape, mask, causal)
+            look = tile_mask(rows, columns, shape, mask, causal)
             if look.any():
                 tile, slope = counter.load(q[..., rows, :]), counter.load(dy[..., rows, :])
                 raw = tile @ np.swapaxes(keys, -1, -2) * rate - counter.load(log_sum[..., rows, :])

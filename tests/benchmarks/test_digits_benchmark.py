@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from groundup.scratch.encoder import EncoderConfig
-from groundup.scratch.trainer import Step, TrainConfig
+from groundup.scratch.trainer import OptimizerStep, TrainConfig
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -78,7 +78,7 @@ def test_checks_are_not_timed_and_end_when_the_aim_is_reached(bench, monkeypatch
     def training():
         for n in range(1, 31):
             now[:] += (2, 1)  # seconds by the clock and of the processor
-            yield Step(n, 0.0, 0.0, 0.0)
+            yield OptimizerStep(n, 0.0, 0.0, 0.0)
 
     def check():
         now[:] += 1000

@@ -139,7 +139,7 @@ def script(tmp_path: Path, text: str) -> subprocess.Popen[bytes]:
     file = tmp_path / "script.py"
     file.write_text(text)
     return subprocess.Popen(
-        [sys.executable, "-m", "groundup.cli.script", str(file)],
+        [sys.executable, "-m", "groundup.course.chapters.script", str(file)],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

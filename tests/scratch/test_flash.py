@@ -13,11 +13,11 @@ from groundup.scratch.flash import (
     plain_attention,
     plain_attention_backward,
     plain_traffic,
+    tile_mask,
     tiled_attention,
     tiled_attention_backward,
     tiled_traffic,
     tiles,
-    visible,
 )
 from groundup.scratch.masks import causal_mask, key_mask
 
@@ -75,7 +75,7 @@ def test_the_log_sum_exp_is_kept(case):
     q, k, v, mask, causal, block = case
     _, cache = tiled_attention(q, k, v, mask, causal, block)
     shape = (*q.shape[:-1], k.shape[-2])
-    look = visible(slice(0, shape[-2]), slice(0, shape[-1]), shape, mask, causal)
+    look = tile_mask(slice(0, shape[-2]), slice(0, shape[-1]), shape, mask, causal)
     scores = np.where(look, q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1]), -np.inf)
     with np.errstate(divide="ignore"):
         expected = np.log(np.exp(scores).sum(axis=-1, keepdims=True))

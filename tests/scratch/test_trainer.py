@@ -23,12 +23,11 @@ from groundup.scratch.fast import FastTrainer
 from groundup.scratch.gradcheck import compare, numerical_gradient
 from groundup.scratch.language import Rows
 from groundup.scratch.optim import AdamW
-from groundup.scratch.tasks.digits import OPERATIONS, make_splits
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy, make_splits
 from groundup.scratch.trainer import (
     EarlyStopping,
     TrainConfig,
     accumulate,
-    accuracy,
     batches,
     loss_and_gradients,
     optimize,

@@ -22,12 +22,16 @@ EXTRAS = {
 
 def build_parser() -> "Parser":
     """All commands and their options."""
-    from groundup import __version__
-    from groundup.cli import course, doctor, learn, library
-    from groundup.cli.parser import Parser
+    from functools import partial
 
+    from groundup import __version__
+    from groundup.cli import learn, library, maintain
+    from groundup.cli.parser import Parser, PartsFormatter
+
+    titles: dict[str, str] = {}
     parser = Parser(
         prog="groundup",
+        formatter_class=partial(PartsFormatter, titles),
         description="From a transformer in NumPy to NeoBERT to sentence embeddings.",
         epilog="Start with: groundup start",
     )
@@ -36,8 +40,11 @@ def build_parser() -> "Parser":
         "--debug", action="store_true", help="show the traceback of an error (before the command)"
     )
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
-    for room in (library, learn, doctor, course):
-        room.add_commands(commands)
+    parts = {"learn": learn, "use the library": library, "maintain": maintain}
+    for title, part in parts.items():
+        before = len(commands.choices)
+        part.add_commands(commands)
+        titles[list(commands.choices)[before]] = title
     return parser
 
 
@@ -48,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         0 done, 1 the work failed, 2 the call was wrong, 130 interrupted.
     """
     # NumPy's matrices here are small: a second BLAS thread costs more than it brings. It has to be
-    # said before NumPy is imported, and the user's own setting stands.
+    # set before NumPy is imported, and a setting of the user's own is kept.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:  # from the first import on: Ctrl-C may come at any moment
         from groundup.lab.library_logs import quiet_libraries

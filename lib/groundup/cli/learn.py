@@ -1,8 +1,9 @@
-"""The commands of a learner, and of those who teach: from the first exercise to the grade."""
+"""The commands of a learner, and of those who teach: from the machine to the grade."""
 
 import argparse
 from pathlib import Path
 
+from groundup.cli import mine
 from groundup.cli.parser import Commands, Parser, add
 
 _NAMED = "its number (5.1), its name (adam) or the path of its file"
@@ -11,6 +12,9 @@ _NAMED = "its number (5.1), its name (adam) or the path of its file"
 def add_commands(commands: Commands) -> None:
     """Add them."""
     start = add(commands, "start", _start, "say where to begin, or go on", "groundup start --edit")
+    chapter = add(commands, "chapter", _chapter, "run a chapter", "groundup chapter 5")
+    chapter.add_argument("chapter", help="its number or its file")
+    mine.add_option(chapter)
     check = add(
         commands, "check", _check, "check what you wrote in an exercise", "groundup check 5.1"
     )
@@ -69,6 +73,14 @@ def add_commands(commands: Commands) -> None:
         metavar="DIR",
         help="a folder with the ex_….py files to grade, instead of those of this clone",
     )
+    doctor = add(
+        commands,
+        "doctor",
+        _doctor,
+        "run what the course needs, and say what to mend",
+        "groundup doctor --json",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _selection(command: Parser, default: str) -> None:
@@ -84,6 +96,17 @@ def _start(options: argparse.Namespace) -> int:
     from groundup.course.learn import guide
 
     return guide.start(options.edit)
+
+
+def _chapter(options: argparse.Namespace) -> int:
+    from groundup.course.chapters import script
+
+    path = script.find_chapter_script(options.chapter)
+    if options.mine is None:
+        return script.run_script(path)
+    from groundup.course.mine import launcher, reference
+
+    return launcher.run(script.command(path), options.mine, reference.of_chapter(path))
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -131,3 +154,9 @@ def _grade(options: argparse.Namespace) -> int:
         checks=options.checks,
         submission=options.submission,
     )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from groundup.doctor.report import doctor
+
+    return doctor(options.json)

@@ -4,7 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
-from groundup.cli import digits, mine, text
+from groundup.cli import mine, numpy_models
 from groundup.cli.parser import Commands, add, natural, positive
 
 
@@ -23,8 +23,7 @@ def add_commands(commands: Commands) -> None:
     tour.add_argument("--seed", type=natural, default=0, help="of everything random (default 0)")
     mine.add_option(tour)
 
-    digits.add_commands(commands)
-    text.add_commands(commands)
+    numpy_models.add_commands(commands)
 
     search = add(
         commands,
@@ -67,7 +66,7 @@ def _tour(options: argparse.Namespace) -> int:
         )
     began = time.perf_counter()
     from groundup.apps.tour.plan import FULL, QUICK
-    from groundup.apps.tour.run_tour import run_tour
+    from groundup.apps.tour.tour import run_tour
 
     run_tour(QUICK if options.quick else FULL, options.resume, options.seed, began)
     return 0

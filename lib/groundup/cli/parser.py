@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from groundup.lab.errors import UserError
 
@@ -13,9 +13,23 @@ Command = Callable[[argparse.Namespace], int]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line.
+
+    Attributes:
+        add_options: adds options that need an import, when this command is the one that is called.
+    """
+
+    add_options: "Callable[[Parser], None] | None" = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See the base class. Options that were put off are added first."""
+        if self.add_options:
+            add_options, self.add_options = self.add_options, None
+            add_options(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Print the error in a line and exit."""
         choice = re.search(r"invalid choice: '(.*?)' \(choose from (.+)\)", message)
         near = choice and get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
         if choice and near:
@@ -25,6 +39,24 @@ class Parser(argparse.ArgumentParser):
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+class PartsFormatter(argparse.HelpFormatter):
+    """Help that puts a title above the first command of each part.
+
+    Args:
+        titles: by the name of that command.
+        prog: see the base class.
+    """
+
+    def __init__(self, titles: dict[str, str], prog: str) -> None:
+        super().__init__(prog)
+        self._titles = titles
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        title = self._titles.get(str(action.metavar))
+        return f"\n  {title}:\n{text}" if title else text
 
 
 def add(commands: Commands, name: str, action: Command, about: str, example: str) -> Parser:

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundup.lab.files import atomic_file
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -67,6 +69,13 @@ def figure(
     with matplotlib.rc_context(style()):
         fig = Figure(figsize=(width, height), dpi=_PAGE_DPI, layout="constrained")
         return fig, fig.subplots(rows, columns, **options)
+
+
+def save_figure(fig: "Figure", path: Path) -> Path:
+    """Write a figure on white paper to a PNG file, atomically, and give its path."""
+    with atomic_file(path) as temporary:
+        fig.savefig(temporary, format="png", dpi=150, facecolor="white")
+    return path
 
 
 def show(fig: "Figure", name: str, caption: str = "") -> None:

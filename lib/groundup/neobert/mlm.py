@@ -208,7 +208,7 @@ def unigram_loss(frequencies: Tensor, labels: Tensor) -> float:
 
 
 @torch.no_grad()
-def begin_at_frequencies(decoder: torch.nn.Linear, frequencies: Tensor) -> None:
+def init_bias_from_unigrams(decoder: torch.nn.Linear, frequencies: Tensor) -> None:
     """Let a fresh decoder predict each token by its frequency alone, whatever it is shown.
 
     The first loss is then the unigram loss, and every step goes into what context adds to it.

@@ -107,8 +107,8 @@ def multi_head_attention(
         raise ValueError(f"mask must be (B, T) = {x.shape[:2]}: got {mask.shape}")
     qkv, cache_qkv = linear(x, wqkv, bqkv)
     q, k, v = (split_heads(part, heads) for part in np.split(qkv, 3, axis=-1))
-    look = None if mask is None else key_mask(mask)  # for every head and query
-    mixed, cache_attention = attention(q, k, v, look)
+    attn_mask = None if mask is None else key_mask(mask)  # for every head and query
+    mixed, cache_attention = attention(q, k, v, attn_mask)
     y, cache_out = linear(merge_heads(mixed), wo, bo)
     return y, (cache_qkv, cache_attention, cache_out, heads)
 

@@ -49,7 +49,7 @@ def save(
     tensors = model.params | {_STATE + name: value for name, value in (state or {}).items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        # save_file writes memory as it lies: a transposed view would come back scrambled.
+        # save_file writes memory in the order it has: a transposed view would come back scrambled.
         save_file({n: np.asarray(t, order="C") for n, t in tensors.items()}, temporary, metadata)
         os.replace(temporary, path)
     finally:
@@ -107,7 +107,7 @@ def restore_optimizer(optimizer: Moments, state: Params) -> None:
     """
     missing = {f"{k}.{n}" for k in ("first", "second") for n in optimizer.first} - state.keys()
     if missing or "step_count" not in state:
-        raise ValueError(f"this is no state of the optimizer: {min(missing or {'step_count'})}")
+        raise ValueError(f"this is not a state of the optimizer: {min(missing or {'step_count'})}")
     for name in optimizer.first:
         optimizer.first[name][...] = state[f"first.{name}"]
         optimizer.second[name][...] = state[f"second.{name}"]

@@ -6,9 +6,14 @@ from functools import partial
 
 import numpy as np
 
-from groundup.scratch.activations import gelu, gelu_backward
-from groundup.scratch.attention import attention, attention_backward, merge_heads, split_heads
-from groundup.scratch.encoder import xavier
+from groundup.scratch.attention import attention, merge_heads, split_heads
+from groundup.scratch.blocks import (
+    block_params,
+    feed,
+    init_block,
+    pre_norm,
+    pre_norm_block_backward,
+)
 from groundup.scratch.inputs import check_batch, check_shape
 from groundup.scratch.linear import embedding, embedding_backward, linear, linear_backward
 from groundup.scratch.masks import causal_mask, key_mask
@@ -59,26 +64,16 @@ def init_params(
         "positions": rng.normal(0, 0.02, (config.max_length, width)),
     }
     for i in range(config.layers):
-        params |= {
-            f"layers.{i}.norm1.gamma": np.ones(width),
-            f"layers.{i}.norm1.beta": np.zeros(width),
-            f"layers.{i}.wqkv": np.hstack([xavier(rng, width, width) for _ in range(3)]),
-            f"layers.{i}.bqkv": np.zeros(3 * width),
-            f"layers.{i}.wo": xavier(rng, width, width) * shrink,
-            f"layers.{i}.bo": np.zeros(width),
-            f"layers.{i}.norm2.gamma": np.ones(width),
-            f"layers.{i}.norm2.beta": np.zeros(width),
-            f"layers.{i}.w1": xavier(rng, width, hidden),
-            f"layers.{i}.b1": np.zeros(hidden),
-            f"layers.{i}.w2": xavier(rng, hidden, width) * shrink,
-            f"layers.{i}.b2": np.zeros(width),
-        }
+        block = init_block(rng, width, hidden)
+        block["wo"] *= shrink
+        block["w2"] *= shrink
+        params |= {f"layers.{i}.{name}": block[name] for name in _ORDER}
     params |= {"norm.gamma": np.ones(width), "norm.beta": np.zeros(width)}
     return {name: value.astype(dtype) for name, value in params.items()}
 
 
 def decoder_block(
-    x: Array, params: Params, heads: int, look: BoolArray, join: Join | None = None
+    x: Array, params: Params, heads: int, attn_mask: BoolArray, join: Join | None = None
 ) -> tuple[Array, Cache]:
     """One pre-LN block: x += attention(norm(x)), then x += feed_forward(norm(x)).
 
@@ -87,50 +82,28 @@ def decoder_block(
         params: norm1.gamma, norm1.beta, wqkv (D, 3D), bqkv, wo (D, D), bo, norm2.gamma,
             norm2.beta, w1 (D, F), b1, w2 (F, D), b2.
         heads: H, which must divide D.
-        look: broadcastable to (B, H, T, S), True where a query may look.
+        attn_mask: broadcastable to (B, H, T, S), True where a query may look.
         join: puts the keys and values of earlier tokens before the new ones, as
             :meth:`KVCache.extend` does. None: there are no earlier ones, S = T.
 
     Returns:
-        y (B, T, D), and the cache :func:`decoder_block_backward` needs. Backward is for a block
-        without earlier tokens.
+        y (B, T, D), and the cache for its backward pass, which is
+        :func:`~groundup.scratch.blocks.pre_norm_block_backward`. Backward is for a block without
+        earlier tokens.
     """
-    p = params
-    normal, cache_norm1 = layer_norm(x, p["norm1.gamma"], p["norm1.beta"])
-    qkv, cache_qkv = linear(normal, p["wqkv"], p["bqkv"])
-    q, k, v = (split_heads(part, heads) for part in np.split(qkv, 3, axis=-1))
-    if join is not None:
-        k, v = join(k, v)  # (B, H, S, K)
-    mixed, cache_attention = attention(q, k, v, look)
-    projected, cache_out = linear(merge_heads(mixed), p["wo"], p["bo"])
-    x = x + projected
-    normal, cache_norm2 = layer_norm(x, p["norm2.gamma"], p["norm2.beta"])
-    hidden, cache_w1 = linear(normal, p["w1"], p["b1"])
-    active, cache_gelu = gelu(hidden)
-    fed, cache_w2 = linear(active, p["w2"], p["b2"])
-    cache = (cache_norm1, cache_qkv, cache_attention, cache_out)
-    return x + fed, (*cache, cache_norm2, cache_w1, cache_gelu, cache_w2, heads)
 
+    def attend(normal: Array) -> tuple[Array, Cache]:
+        qkv, cache_qkv = linear(normal, params["wqkv"], params["bqkv"])
+        q, k, v = (split_heads(part, heads) for part in np.split(qkv, 3, axis=-1))
+        if join is not None:
+            k, v = join(k, v)  # (B, H, S, K)
+        mixed, cache_attention = attention(q, k, v, attn_mask)
+        y, cache_out = linear(merge_heads(mixed), params["wo"], params["bo"])
+        return y, (cache_qkv, cache_attention, cache_out, heads)
 
-def decoder_block_backward(dy: Array, cache: Cache) -> tuple[Array, Params]:
-    """Gradients of :func:`decoder_block`.
-
-    Returns:
-        dx (B, T, D), and the gradients of the parameters under their names.
-    """
-    cache_norm1, cache_qkv, cache_attention, cache_out = cache[:4]
-    cache_norm2, cache_w1, cache_gelu, cache_w2, heads = cache[4:]
-    g: Params = {}
-    dactive, g["w2"], g["b2"] = linear_backward(dy, cache_w2)
-    dnormal, g["w1"], g["b1"] = linear_backward(gelu_backward(dactive, cache_gelu), cache_w1)
-    dnorm, g["norm2.gamma"], g["norm2.beta"] = layer_norm_backward(dnormal, cache_norm2)
-    dx = dy + dnorm  # the sum passes its gradient on, past the norm and through it
-    dmerged, g["wo"], g["bo"] = linear_backward(dx, cache_out)
-    parts = attention_backward(split_heads(dmerged, heads), cache_attention)
-    dqkv = np.concatenate([merge_heads(part) for part in parts], axis=-1)
-    dnormal, g["wqkv"], g["bqkv"] = linear_backward(dqkv, cache_qkv)
-    dnorm, g["norm1.gamma"], g["norm1.beta"] = layer_norm_backward(dnormal, cache_norm1)
-    return dx + dnorm, g
+    x, cache1 = pre_norm(x, params, "norm1", attend)
+    y, cache2 = pre_norm(x, params, "norm2", lambda normal: feed(normal, params, "gelu"))
+    return y, (*cache1, *cache2)
 
 
 class KVCache:
@@ -211,11 +184,11 @@ class Decoder:
             ValueError: the batch is empty or too long, an id or the mask does not fit.
         """
         check_batch(ids, mask, self.config.vocabulary, self.config.max_length)
-        positions = np.arange(ids.shape[1]) if mask is None else _positions(mask)
-        look = causal_mask(ids.shape[1])
+        positions = np.arange(ids.shape[1]) if mask is None else token_positions(mask)
+        attn_mask = causal_mask(ids.shape[1])
         if mask is not None:
-            look = look & key_mask(mask)  # (B, 1, T, T)
-        return self._run(ids, positions, look)
+            attn_mask = attn_mask & key_mask(mask)  # (B, 1, T, T)
+        return self._run(ids, positions, attn_mask)
 
     def backward(self, dlogits: Array, cache: Cache) -> Params:
         """Gradients of every parameter, under the parameters' names.
@@ -229,7 +202,7 @@ class Decoder:
         dx, dhead, _ = linear_backward(dlogits, cache_head)
         dx, grads["norm.gamma"], grads["norm.beta"] = layer_norm_backward(dx, cache_norm)
         for i in reversed(range(self.config.layers)):
-            dx, g = decoder_block_backward(dx, caches[i])
+            dx, g = pre_norm_block_backward(dx, caches[i])
             grads |= {f"layers.{i}.{name}": value for name, value in g.items()}
         # The table is used twice, to read and to predict: its two gradients add.
         grads["embedding"] = embedding_backward(dx, cache_tokens) + dhead.T
@@ -262,39 +235,40 @@ class Decoder:
             raise ValueError(f"the cache holds {len(cache.mask)} rows: got {len(ids)} rows of ids")
         end = cache.length + ids.shape[1]
         cache.mask[:, cache.length : end] = True if mask is None else mask
-        seen = cache.mask[:, :end]
-        look = causal_mask(ids.shape[1], end) & key_mask(seen)  # (B, 1, T, S)
-        logits, _ = self._run(ids, _positions(seen)[:, cache.length :], look, cache)
+        read_mask = cache.mask[:, :end]
+        attn_mask = causal_mask(ids.shape[1], end) & key_mask(read_mask)  # (B, 1, T, S)
+        logits, _ = self._run(ids, token_positions(read_mask)[:, cache.length :], attn_mask, cache)
         cache.length = end
         return logits
 
     def attention_maps(self, cache: Cache) -> list[Array]:
         """The weights each layer used, (B, H, T, T) a layer, from a forward pass's cache."""
-        return [block[2][0] for block in cache[2]]
+        return [block[0][1][0] for block in cache[2]]
 
     def _run(
-        self, ids: IntArray, positions: IntArray, look: BoolArray, store: KVCache | None = None
+        self, ids: IntArray, positions: IntArray, attn_mask: BoolArray, store: KVCache | None = None
     ) -> tuple[Array, Cache]:
         tokens, cache_tokens = embedding(ids, self.params["embedding"])
         places, cache_positions = embedding(positions, self.params["positions"])
         x: Array = tokens + places
         caches = []
         for i in range(self.config.layers):
-            p = {name: self.params[f"layers.{i}.{name}"] for name in _BLOCK}
             join = None if store is None else partial(store.extend, i)
-            x, cache = decoder_block(x, p, self.config.heads, look, join)
+            p = block_params(self.params, i)
+            x, cache = decoder_block(x, p, self.config.heads, attn_mask, join)
             caches.append(cache)
         x, cache_norm = layer_norm(x, self.params["norm.gamma"], self.params["norm.beta"])
         logits, cache_head = linear(x, self.params["embedding"].T)
         return logits, (cache_tokens, cache_positions, tuple(caches), cache_norm, cache_head)
 
 
-def _positions(mask: BoolArray) -> IntArray:
-    """(B, T) How many real tokens of the row stand before each token."""
+def token_positions(mask: BoolArray) -> IntArray:
+    """(B, T) How many real tokens of the row come before each token."""
     return np.maximum(mask.cumsum(axis=1) - 1, 0)
 
 
-_BLOCK = (
+# The order of a block's parameters in the model: sums over all of them depend on it.
+_ORDER = (
     *("norm1.gamma", "norm1.beta", "wqkv", "bqkv", "wo", "bo"),
     *("norm2.gamma", "norm2.beta", "w1", "b1", "w2", "b2"),
 )

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from groundup.scratch.blocks import (
+    block_params,
+    init_block,
     post_norm_block,
     post_norm_block_backward,
     pre_norm_block,
     pre_norm_block_backward,
+    xavier,
 )
 from groundup.scratch.dropout import dropout, dropout_backward
 from groundup.scratch.inputs import check_batch, check_shape
@@ -64,12 +67,6 @@ class EncoderConfig:
             raise ValueError(f"dropout must lie in [0, 1): got {self.dropout}")
 
 
-def xavier(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    """A uniform matrix that keeps the variance of what passes through (Glorot, Bengio, 2010)."""
-    limit = np.sqrt(6 / (rows + columns))
-    return rng.uniform(-limit, limit, (rows, columns))
-
-
 def init_params(
     config: EncoderConfig, rng: np.random.Generator, dtype: type = np.float32
 ) -> Params:
@@ -77,20 +74,8 @@ def init_params(
     width, hidden = config.width, config.hidden
     params: Params = {"embedding": rng.normal(0, 1, (config.vocabulary, width))}
     for i in range(config.layers):
-        params |= {
-            f"layers.{i}.wqkv": np.hstack([xavier(rng, width, width) for _ in range(3)]),
-            f"layers.{i}.bqkv": np.zeros(3 * width),
-            f"layers.{i}.wo": xavier(rng, width, width),
-            f"layers.{i}.bo": np.zeros(width),
-            f"layers.{i}.norm1.gamma": np.ones(width),
-            f"layers.{i}.norm1.beta": np.zeros(width),
-            f"layers.{i}.w1": xavier(rng, width, hidden),
-            f"layers.{i}.b1": np.zeros(hidden),
-            f"layers.{i}.w2": xavier(rng, hidden, width),
-            f"layers.{i}.b2": np.zeros(width),
-            f"layers.{i}.norm2.gamma": np.ones(width),
-            f"layers.{i}.norm2.beta": np.zeros(width),
-        }
+        block = init_block(rng, width, hidden)
+        params |= {f"layers.{i}.{name}": value for name, value in block.items()}
     if config.norm == "pre":
         params |= {"norm.gamma": np.ones(width), "norm.beta": np.zeros(width)}
     params |= {
@@ -128,7 +113,7 @@ class Encoder:
         Args:
             ids: (B, T) token ids.
             mask: (B, T), True at real tokens. None: no padding.
-            rng: draws the dropout of training. None: there is none.
+            rng: draws the dropout of training. None: nothing is dropped.
 
         Returns:
             logits (B, C), and the cache :meth:`backward` and :meth:`attention_maps` need.
@@ -143,7 +128,7 @@ class Encoder:
         block, _ = BLOCKS[self.config.norm]
         caches = []
         for i in range(self.config.layers):
-            x, cache = block(x, self.layer_params(i), self.config.heads, mask, noise)
+            x, cache = block(x, block_params(self.params, i), self.config.heads, mask, noise)
             caches.append(cache)
         cache_norm: Cache = ()
         if self.config.norm == "pre":
@@ -182,11 +167,6 @@ class Encoder:
     def attention_maps(self, cache: Cache) -> list[Array]:
         """The weights each layer used, (B, H, T, T) a layer, from a forward pass's cache."""
         return [block[0][1][0] for block in cache[1]]
-
-    def layer_params(self, i: int) -> Params:
-        """The parameters of one block, under the names that the block knows."""
-        prefix = f"layers.{i}."
-        return {n.removeprefix(prefix): v for n, v in self.params.items() if n.startswith(prefix)}
 
 
 BLOCKS = {

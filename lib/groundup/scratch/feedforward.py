@@ -2,26 +2,38 @@
 
 import numpy as np
 
-from groundup.scratch.activations import relu, relu_backward, silu, silu_backward
+from groundup.scratch.activations import (
+    gelu,
+    gelu_backward,
+    relu,
+    relu_backward,
+    silu,
+    silu_backward,
+)
 from groundup.scratch.linear import linear, linear_backward
 from groundup.scratch.types import Array, Cache
 
+ACTIVATIONS = {"relu": (relu, relu_backward), "gelu": (gelu, gelu_backward)}
 
-def feed_forward(x: Array, w1: Array, b1: Array, w2: Array, b2: Array) -> tuple[Array, Cache]:
+
+def feed_forward(
+    x: Array, w1: Array, b1: Array, w2: Array, b2: Array, activation: str = "relu"
+) -> tuple[Array, Cache]:
     """relu(x W1 + b1) W2 + b2, each position by itself (Vaswani et al., 2017).
 
     Args:
         x: (..., D).
         w1: (D, F), b1: (F,).
         w2: (F, D), b2: (D,).
+        activation: "relu", or "gelu" (Radford et al., 2018).
 
     Returns:
         y (..., D), and the cache :func:`feed_forward_backward` needs.
     """
     hidden, cache_in = linear(x, w1, b1)
-    active, cache_relu = relu(hidden)
+    active, cache_active = ACTIVATIONS[activation][0](hidden)
     y, cache_out = linear(active, w2, b2)
-    return y, (cache_in, cache_relu, cache_out)
+    return y, (cache_in, (activation, cache_active), cache_out)
 
 
 def feed_forward_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array, Array, Array]:
@@ -30,9 +42,10 @@ def feed_forward_backward(dy: Array, cache: Cache) -> tuple[Array, Array, Array,
     Returns:
         dx (..., D), dw1 (D, F), db1 (F,), dw2 (F, D), db2 (D,).
     """
-    cache_in, cache_relu, cache_out = cache
+    cache_in, (activation, cache_active), cache_out = cache
     dactive, dw2, db2 = linear_backward(dy, cache_out)
-    dx, dw1, db1 = linear_backward(relu_backward(dactive, cache_relu), cache_in)
+    dhidden = ACTIVATIONS[activation][1](dactive, cache_active)
+    dx, dw1, db1 = linear_backward(dhidden, cache_in)
     return dx, dw1, db1, dw2, db2
 
 

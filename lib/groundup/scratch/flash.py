@@ -1,7 +1,7 @@
 """Attention tile by tile: the exact result, and never a whole row of scores in memory.
 
 The algorithm of FlashAttention (Dao et al., 2022, arXiv 2205.14135) in the order of its second
-version (Dao, 2023, arXiv 2307.08691), written to be read. Beside it stands the textbook form, step
+version (Dao, 2023, arXiv 2307.08691), written to be read. Beside it is the textbook form, step
 by step, and a counter of the numbers that each moves between slow and fast memory.
 """
 
@@ -54,7 +54,7 @@ def tiles(length: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def visible(
+def tile_mask(
     rows: slice, columns: slice, shape: tuple[int, ...], mask: BoolArray | None, causal: bool
 ) -> BoolArray:
     """One tile of the mask, made when it is needed.
@@ -80,13 +80,13 @@ def visible(
     if causal and queries > keys:
         raise ValueError(f"each query has a key of its own: got {queries} queries, {keys} keys")
     try:  # a view: there is no array of this shape in memory
-        look = np.broadcast_to(mask, shape)[..., rows, columns]
+        attn_mask = np.broadcast_to(mask, shape)[..., rows, columns]
     except ValueError:
         raise ValueError(f"the mask must fit {shape}: got shape {mask.shape}") from None
     if causal:
         own_place = np.arange(rows.start, rows.stop)[:, None] + keys - queries
-        look = look & (np.arange(columns.start, columns.stop) <= own_place)
-    return look
+        attn_mask = attn_mask & (np.arange(columns.start, columns.stop) <= own_place)
+    return attn_mask
 
 
 def merge_block(
@@ -188,11 +188,11 @@ def tiled_attention(
         total, out = np.zeros_like(q_tile[..., :1]), np.zeros_like(q_tile)
         top = np.full_like(total, -np.inf)
         for columns in tiles(k.shape[-2], block[1]):
-            look = visible(rows, columns, shape, mask, causal)
-            if not look.any():
+            attn_mask = tile_mask(rows, columns, shape, mask, causal)
+            if not attn_mask.any():
                 continue
             k_tile, v_tile = traffic.load(k[..., columns, :]), traffic.load(v[..., columns, :])
-            scores = np.where(look, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
+            scores = np.where(attn_mask, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
             top, total, out = merge_block(top, total, out, scores, v_tile)
         y_tile, log_tile = finish_rows(top, total, out)
         y[..., rows, :] = traffic.store(y_tile)
@@ -236,11 +236,11 @@ def tiled_attention_backward(
         k_tile, v_tile = traffic.load(k[..., columns, :]), traffic.load(v[..., columns, :])
         dk_tile, dv_tile = np.zeros_like(k_tile), np.zeros_like(v_tile)
         for rows in tiles(q.shape[-2], block[0]):
-            look = visible(rows, columns, shape, mask, causal)
-            if not look.any():
+            attn_mask = tile_mask(rows, columns, shape, mask, causal)
+            if not attn_mask.any():
                 continue
             q_tile, dy_tile = traffic.load(q[..., rows, :]), traffic.load(dy[..., rows, :])
-            scores = np.where(look, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
+            scores = np.where(attn_mask, q_tile @ k_tile.swapaxes(-1, -2) * scale, -np.inf)
             weights = np.exp(scores - traffic.load(log_sum[..., rows, :]))
             dweights = dy_tile @ v_tile.swapaxes(-1, -2)
             dscores = weights * (dweights - traffic.load(delta[..., rows, :])) * scale

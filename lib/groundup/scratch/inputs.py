@@ -10,7 +10,7 @@ from groundup.scratch.types import BoolArray, IntArray
 
 
 def require_whole(least: int = 1, **values: Any) -> None:
-    """Each value is a whole number of at least ``least``; True and False are no numbers here.
+    """Each value is a whole number of at least ``least``; True and False do not count as numbers.
 
     Raises:
         ValueError: with the name and the value of one that is not.
@@ -31,7 +31,7 @@ def check_shape(config: Any) -> None:
             default is a size.
 
     Raises:
-        ValueError: with the name and the value of what can't be.
+        ValueError: with the name and the value of what is refused.
     """
     sizes = [each.name for each in fields(config) if isinstance(each.default, int)]
     require_whole(**{name: getattr(config, name) for name in sizes})
@@ -49,7 +49,7 @@ def check_batch(
         mask: (B, T), True at real tokens. None: no padding.
         vocabulary: V.
         max_length: the most tokens that fit.
-        before: how many tokens stand before these.
+        before: how many tokens come before these.
 
     Raises:
         ValueError: the batch is empty or too long, an id or the mask does not fit.

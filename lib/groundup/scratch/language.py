@@ -8,7 +8,7 @@ import numpy as np
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import AdamW
-from groundup.scratch.trainer import Step, TrainConfig, optimize
+from groundup.scratch.trainer import OptimizerStep, TrainConfig, optimize
 from groundup.scratch.types import Array, BoolArray, Cache, IntArray, Params
 
 IGNORE = -100
@@ -47,7 +47,7 @@ def windows(ids: IntArray, length: int) -> Rows:
     """Cut a long text into rows, one after the other.
 
     The targets are the same text one token later, across the end of a row too. Both are views:
-    a corpus lies in memory once. A rest shorter than a row is left out.
+    a corpus is in memory once. A rest shorter than a row is left out.
 
     Args:
         ids: (N,) the tokens of the text.
@@ -184,7 +184,7 @@ def optimizer_of(model: Decoder, config: TrainConfig) -> AdamW:
 
 def train(
     model: Decoder, rows: Rows, config: TrainConfig, optimizer: AdamW | None = None
-) -> Iterator[Step]:
+) -> Iterator[OptimizerStep]:
     """Train in place, as :func:`groundup.scratch.trainer.train` does.
 
     Raises:

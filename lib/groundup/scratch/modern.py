@@ -33,7 +33,7 @@ def modern_block(
 ) -> tuple[Array, Cache]:
     """One NeoBERT layer (Le Breton et al., 2025, arXiv 2502.19587).
 
-    x += attention(rms_norm(x)), then x += swiglu(rms_norm(x)): the norm stands before each part
+    x += attention(rms_norm(x)), then x += swiglu(rms_norm(x)): the norm comes before each part,
     and the sum is never normalised.
 
     Args:
@@ -58,8 +58,8 @@ def modern_block(
     qkv, cache_qkv = linear(normal, params["qkv"])
     q, k, v = split_qkv(qkv, heads)
     (q, cache_q), (k, cache_k) = rope(q), rope(k)
-    look = None if mask is None else key_mask(mask)
-    mixed, cache_attention = attention(q, k, v, look)
+    attn_mask = None if mask is None else key_mask(mask)
+    mixed, cache_attention = attention(q, k, v, attn_mask)
     projected, cache_out = linear(merge_heads(mixed), params["wo"])
     x = x + projected
     normal, cache_norm2 = rms_norm(x, params["ffn_norm"], eps)

@@ -88,7 +88,7 @@ class AdamW:
             ValueError: a gradient is missing or has another shape, or lr is negative. Nothing is
                 changed then.
         """
-        _require_gradients(self.params, grads, lr)
+        require_gradients(self.params, grads, lr)
         self.step_count += 1
         for name, value in self.params.items():
             change, self.first[name], self.second[name] = adam(
@@ -115,7 +115,7 @@ class Adam(AdamW):
 
     def step(self, grads: Params, lr: float) -> None:
         """Update the parameters in place; see :meth:`AdamW.step`."""
-        _require_gradients(self.params, grads, lr)
+        require_gradients(self.params, grads, lr)
         if self.l2:
             grads = {name: grads[name] + self.l2 * value for name, value in self.params.items()}
         super().step(grads, lr)
@@ -148,7 +148,7 @@ class SGD:
 
     def step(self, grads: Params, lr: float) -> None:
         """Update the parameters in place; see :meth:`AdamW.step`."""
-        _require_gradients(self.params, grads, lr)
+        require_gradients(self.params, grads, lr)
         for name, value in self.params.items():
             change, self.velocity[name] = sgd(grads[name], self.velocity[name], lr, self.momentum)
             value += change
@@ -234,7 +234,7 @@ def _require_at_least_zero(**values: float) -> None:
             raise ValueError(f"{name} must be finite and at least 0: got {value}")
 
 
-def _require_gradients(params: Params, grads: Params, lr: float) -> None:
+def require_gradients(params: Params, grads: Params, lr: float) -> None:
     """A gradient of each parameter, in its shape: another would be broadcast in silence."""
     _require_at_least_zero(lr=lr)
     for name, value in params.items():

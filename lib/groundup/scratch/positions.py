@@ -1,4 +1,4 @@
-"""Where a token stands: sinusoids that are added, and rotations of queries and keys."""
+"""The position of a token: sinusoids that are added, and rotations of queries and keys."""
 
 import numpy as np
 

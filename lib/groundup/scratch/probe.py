@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groundup.scratch.blocks import post_norm_block, pre_norm_block
+from groundup.scratch.blocks import block_params, post_norm_block, pre_norm_block
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.linear import embedding
 from groundup.scratch.normalization import layer_norm
@@ -28,7 +28,7 @@ def hidden_states(model: Encoder, ids: IntArray, mask: BoolArray | None = None) 
     tokens, _ = embedding(ids, params["embedding"])
     states: list[Array] = [tokens + model.positions[: ids.shape[1]]]
     for i in range(config.layers):
-        states.append(block(states[-1], model.layer_params(i), config.heads, mask)[0])
+        states.append(block(states[-1], block_params(params, i), config.heads, mask)[0])
     if config.norm == "pre":
         states[-1], _ = layer_norm(states[-1], params["norm.gamma"], params["norm.beta"])
     return states

@@ -43,7 +43,7 @@ def top_k(logits: Array, k: int) -> Array:
     """
     if k < 1:
         raise ValueError(f"top_k keeps at least one token: got k={k}")
-    return _keep(logits, _rank(logits) < k)
+    return mask_logits(logits, rank_logits(logits) < k)
 
 
 def top_p(logits: Array, p: float) -> Array:
@@ -64,7 +64,7 @@ def top_p(logits: Array, p: float) -> Array:
     """
     if not 0 < p <= 1:
         raise ValueError(f"top_p needs 0 < p <= 1: got {p}")
-    rank = _rank(logits)
+    rank = rank_logits(logits)
     if p == 1:
         return logits
     probabilities = softmax(logits.astype(np.float64))
@@ -72,7 +72,7 @@ def top_p(logits: Array, p: float) -> Array:
     np.put_along_axis(falling, rank, probabilities, axis=-1)
     before = np.zeros_like(falling)
     before[..., 1:] = falling.cumsum(axis=-1)[..., :-1]
-    return _keep(logits, np.take_along_axis(before, rank, axis=-1) < p)
+    return mask_logits(logits, np.take_along_axis(before, rank, axis=-1) < p)
 
 
 def scale(logits: Array, temperature: float) -> Array:
@@ -167,12 +167,12 @@ def _largest(logits: Array) -> Array:
     return top
 
 
-def _rank(logits: Array) -> IntArray:
+def rank_logits(logits: Array) -> IntArray:
     """(..., V) The place of each entry from the largest on, 0 first; of equals the lower id."""
     _largest(logits)
     rank: IntArray = (-logits).argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
     return rank
 
 
-def _keep(logits: Array, kept: BoolArray) -> Array:
+def mask_logits(logits: Array, kept: BoolArray) -> Array:
     return np.where(kept, logits, -np.inf)

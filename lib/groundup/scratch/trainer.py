@@ -52,7 +52,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class Step:
+class OptimizerStep:
     """One optimizer step: its number from 1, loss in nats, learning rate, gradient norm."""
 
     step: int
@@ -61,7 +61,7 @@ class Step:
     gradient_norm: float
 
 
-class Rows(Protocol):
+class Dataset(Protocol):
     """What a model is trained on: examples, row by row."""
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Rows(Protocol):
 
 
 Model = TypeVar("Model")
-Data = TypeVar("Data", bound=Rows)
+Data = TypeVar("Data", bound=Dataset)
 Objective = Callable[[Model, Data, np.random.Generator | None], tuple[float, Params]]
 """One forward and one backward pass: the mean loss in nats, and every parameter's gradient."""
 
@@ -168,8 +168,8 @@ def accumulate(
 
 def train(
     model: Encoder, data: Examples, config: TrainConfig, optimizer: AdamW | None = None
-) -> Iterator[Step]:
-    """Train in place, a :class:`Step` at a time, on :func:`batches` of the data.
+) -> Iterator[OptimizerStep]:
+    """Train in place, a :class:`OptimizerStep` at a time, on :func:`batches` of the data.
 
     Where a run is, its optimizer knows: learning rate, batches and dropout are functions of the
     number of the step. Given the weights and the optimizer that another run had after n steps,
@@ -189,7 +189,7 @@ def optimize(
     config: TrainConfig,
     optimizer: AdamW,
     objective: Objective[Model, Data],
-) -> Iterator[Step]:
+) -> Iterator[OptimizerStep]:
     """The loop of :func:`train`, for any model and objective.
 
     Raises:
@@ -207,7 +207,7 @@ def optimize(
             raise ValueError(f"the loss is {loss}: the model has diverged")
         lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
         optimizer.step(grads, lr)
-        yield Step(step + 1, loss, lr, norm)
+        yield OptimizerStep(step + 1, loss, lr, norm)
 
 
 class EarlyStopping:
@@ -255,8 +255,8 @@ def predict(model: Encoder, data: Examples, batch_size: int = 500) -> Array:
     """Logits (N, C) of all examples, a batch at a time.
 
     Raises:
-        ValueError: there is no example, a batch holds none, or the model has diverged: the largest
-            of numbers that are none would count as an answer.
+        ValueError: there is no example, a batch holds none, or the model has diverged: the
+            largest of several NaN would count as an answer.
     """
     if not len(data) or batch_size < 1:
         raise ValueError(

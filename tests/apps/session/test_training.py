@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from groundup.apps.digits import one_digit, two_digits
-from groundup.apps.session.training import Training, choose_recipe, read_notes, unfinished
+from groundup.apps.digits import digit_model, two_digit_model
+from groundup.apps.digits.recipes import DigitRecipe, TwoDigitRecipe
+from groundup.apps.session.training import ResumableTraining, read_notes, unfinished_path
 from groundup.apps.text import text_model
 from groundup.data.lossless_tokenizer import CharacterTokenizer
 from groundup.lab.errors import UserError, WorkError
 from groundup.scratch.tasks.stories import stories
-from groundup.scratch.trainer import Step
+from groundup.scratch.trainer import OptimizerStep
 
-TINY = one_digit.Recipe("small", 1, 50, arguments=2)  # 40 steps, measured at 20 and 40
+TINY = DigitRecipe("small", 1, 50, arguments=2)  # 40 steps, measured at 20 and 40
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Stop:
 
     at: int
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: OptimizerStep) -> None:
         if step.step == self.at:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -41,17 +42,19 @@ def nothing(_: Any) -> None:
     pass
 
 
-def begin(kind: str, path: Path) -> Training[Any]:
+def begin(kind: str, path: Path) -> ResumableTraining[Any]:
     if kind == "text":
         story = stories(80, seed=0)
         known = CharacterTokenizer.of(story)
         ids = known.encode(story)
-        corpus = text_model.Corpus(known, ids[:-3000], ids[-3000:])
-        recipe = text_model.Recipe(width=8, heads=2, layers=1, context=16, steps=24, batch_size=4)
+        corpus = text_model.TokenizedText(known, ids[:-3000], ids[-3000:])
+        recipe = text_model.TextRecipe(
+            width=8, heads=2, layers=1, context=16, steps=24, batch_size=4
+        )
         return text_model.begin(recipe, corpus, path)[0]
     if kind == "two-digit":
-        return two_digits.begin(two_digits.Recipe("small", 2, 80, seed=1), path)[0]  # 40 steps
-    return one_digit.begin(replace(TINY, plain=kind == "plain"), path)[0]
+        return two_digit_model.begin(TwoDigitRecipe("small", 2, 80, seed=1), path)[0]  # 40 steps
+    return digit_model.begin(replace(TINY, plain=kind == "plain"), path)[0]
 
 
 @pytest.mark.parametrize("kind", ["fast", "plain", "two-digit", "text"])
@@ -83,7 +86,7 @@ def test_stopped_and_resumed_is_uninterrupted(tmp_path: Path, kind: str) -> None
 def test_finish_leaves_the_model_alone(tmp_path: Path) -> None:
     training = begin("fast", tmp_path / "model.safetensors")
     training.run(nothing, nothing)
-    assert unfinished(training.path).exists()
+    assert unfinished_path(training.path).exists()
     training.finish({"all": 0.5})
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
     assert not [name for name in load_file(training.path) if name.startswith("state.")]
@@ -94,15 +97,15 @@ def test_patience_keeps_the_best_weights_across_a_stop(tmp_path: Path) -> None:
     recipe = replace(TINY, epochs=10, patience=2)
     path = tmp_path / "model.safetensors"
 
-    def patient(stop: int | None) -> Training[Any]:
-        training, _ = one_digit.begin(recipe, path)
+    def patient(stop: int | None) -> ResumableTraining[Any]:
+        training, _ = digit_model.begin(recipe, path)
         # The second of these measurements is the best of the first five: it ends at the fourth.
         script = [9.0, 3.0, 1.0, 2.0, 1.5, 0.5]
         training.measure = lambda: {"loss": script[len(training.points)]}
         if stop is not None:
             with pytest.raises(KeyboardInterrupt):
                 training.run(Stop(stop), nothing)
-            again, _ = one_digit.begin(recipe, path)
+            again, _ = digit_model.begin(recipe, path)
             again.measure = lambda: {"loss": script[len(again.points)]}
             again.restore()
             training = again
@@ -111,7 +114,7 @@ def test_patience_keeps_the_best_weights_across_a_stop(tmp_path: Path) -> None:
 
     whole = patient(None)
     assert [point["step"] for point in whole.points] == [0, 20, 40, 60, 80]
-    at_best, _ = one_digit.begin(replace(recipe), path)
+    at_best, _ = digit_model.begin(replace(recipe), path)
     with pytest.raises(KeyboardInterrupt):
         at_best.run(Stop(40), nothing)
     for stop in (None, 50, 80):
@@ -121,18 +124,18 @@ def test_patience_keeps_the_best_weights_across_a_stop(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
-    training, _ = one_digit.begin(replace(TINY, lr=1e30), tmp_path / "model.safetensors")
+    training, _ = digit_model.begin(replace(TINY, lr=1e30), tmp_path / "model.safetensors")
     with pytest.raises(WorkError, match=r"the loss is nan.*--lr"):
         training.run(nothing, nothing)
     assert list(tmp_path.iterdir()) == []
-    training, _ = one_digit.begin(TINY, tmp_path / "model.safetensors")
+    training, _ = digit_model.begin(TINY, tmp_path / "model.safetensors")
     training.measure = lambda: {"loss": float("nan" if training.losses else 1)}
     with pytest.raises(WorkError, match="after step 20: the loss is nan"):
         training.run(nothing, nothing)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", [one_digit.Recipe, two_digits.Recipe, text_model.Recipe])
+@pytest.mark.parametrize("kind", [DigitRecipe, TwoDigitRecipe, text_model.TextRecipe])
 def test_what_cannot_be_is_refused_where_the_recipe_is_made(kind: Any) -> None:
     counts = ("epochs", "batch_size", "steps", "patience", "arguments", "megabytes", "vocabulary")
     shape = ("width", "layers", "heads", "context")
@@ -150,29 +153,29 @@ def test_what_cannot_be_is_refused_where_the_recipe_is_made(kind: Any) -> None:
 def test_a_recipe_goes_on_as_it_began(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     with pytest.raises(UserError, match="no unfinished training"):
-        choose_recipe(one_digit.Recipe, one_digit.TASK, {}, path, resume=True)
+        digit_model.TASK.choose_recipe({}, path, resume=True)
     begin("fast", path).save()
     given = {"lr": None, "size": "small"}
-    assert choose_recipe(one_digit.Recipe, one_digit.TASK, given, path, resume=True) == TINY
+    assert digit_model.TASK.choose_recipe(given, path, resume=True) == TINY
     with pytest.raises(UserError, match=r"--batch-size 50: got 7"):
-        choose_recipe(one_digit.Recipe, one_digit.TASK, {"batch_size": 7}, path, resume=True)
+        digit_model.TASK.choose_recipe({"batch_size": 7}, path, resume=True)
     with pytest.raises(UserError, match="of digits, not text"):
-        choose_recipe(text_model.Recipe, text_model.TASK, {}, path, resume=True)
+        text_model.TASK.choose_recipe({}, path, resume=True)
     with pytest.raises(UserError, match="size must be"):
-        choose_recipe(one_digit.Recipe, one_digit.TASK, {"size": "huge"}, path, resume=False)
-    older, _ = one_digit.begin(TINY, path)  # from before the option seed existed
+        digit_model.TASK.choose_recipe({"size": "huge"}, path, resume=False)
+    older, _ = digit_model.begin(TINY, path)  # from before the option seed existed
     older.notes["recipe"] = json.dumps({k: v for k, v in asdict(TINY).items() if k != "seed"})
     older.save()
-    again = choose_recipe(one_digit.Recipe, one_digit.TASK, {}, path, resume=True)
-    assert again == replace(TINY, seed=one_digit.Recipe().seed)
+    again = digit_model.TASK.choose_recipe({}, path, resume=True)
+    assert again == replace(TINY, seed=DigitRecipe().seed)
     begin("fast", path).save()
-    other, _ = one_digit.begin(TINY, path)
+    other, _ = digit_model.begin(TINY, path)
     other.model.config = replace(other.model.config, max_length=9)
     with pytest.raises(UserError, match="of another model"):
         other.restore()
-    unfinished(path).write_bytes(b"not a checkpoint")
+    unfinished_path(path).write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="not a checkpoint of this library"):
-        choose_recipe(one_digit.Recipe, one_digit.TASK, {}, path, resume=True)
+        digit_model.TASK.choose_recipe({}, path, resume=True)
 
 
 def command(path: Path, *more: str) -> list[str]:
@@ -188,7 +191,7 @@ def test_killed_and_resumed_at_the_command_line(tmp_path: Path) -> None:
     subprocess.run(command(whole), check=True, capture_output=True)
     for number in (signal.SIGKILL, signal.SIGINT):
         process = subprocess.Popen(
-            command(cut, "--resume") if unfinished(cut).exists() else command(cut),
+            command(cut, "--resume") if unfinished_path(cut).exists() else command(cut),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -196,7 +199,7 @@ def test_killed_and_resumed_at_the_command_line(tmp_path: Path) -> None:
         )
         deadline, wanted = time.time() + 30, number == signal.SIGINT
         while time.time() < deadline:
-            if unfinished(cut).exists() and len(_points(cut)) >= (4 if wanted else 2):
+            if unfinished_path(cut).exists() and len(_points(cut)) >= (4 if wanted else 2):
                 break
             time.sleep(0.01)
         process.send_signal(number)
@@ -215,5 +218,5 @@ def test_killed_and_resumed_at_the_command_line(tmp_path: Path) -> None:
 
 
 def _points(path: Path) -> list[Any]:
-    points: list[Any] = json.loads(read_notes(unfinished(path))["points"])
+    points: list[Any] = json.loads(read_notes(unfinished_path(path))["points"])
     return points

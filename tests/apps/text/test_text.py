@@ -206,7 +206,7 @@ def test_windows_text_becomes_the_same_corpus(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_bytes(data)
         encoding = "cp1252" if name == "old.txt" else None
-        recipe = text_model.Recipe(data=str(tmp_path / name), encoding=encoding)
+        recipe = text_model.TextRecipe(data=str(tmp_path / name), encoding=encoding)
         corpora.append(text_model.read_corpus(recipe, lambda _: None))
     for corpus in corpora[1:]:
         np.testing.assert_array_equal(corpus.train, corpora[0].train)
@@ -217,7 +217,7 @@ def test_unigram_is_the_entropy_of_the_counts() -> None:
     """All tokens equally frequent: as many choices as there are tokens, log2 V bits a byte."""
     ids = np.tile(np.arange(4), 100)
     known = CharacterTokenizer("abcd")
-    corpus = text_model.Corpus(known, ids, ids)
+    corpus = text_model.TokenizedText(known, ids, ids)
     measured = text_model.language.windows(ids, 8)
     scores = text_model.unigram(corpus, measured)
     assert scores["perplexity"] == pytest.approx(4)
@@ -235,7 +235,7 @@ def test_a_corpus_is_kept_for_resuming(tmp_path: Path) -> None:
     known = CharacterTokenizer.of(ODD)
     ids = known.encode_all(ODD, lambda _: None)
     path = tmp_path / "model.safetensors"
-    text_model.save_corpus(text_model.Corpus(known, ids, ids[:3]), path)
+    text_model.save_corpus(text_model.TokenizedText(known, ids, ids[:3]), path)
     kept = text_model.load_corpus(path)
     np.testing.assert_array_equal(kept.train, ids)
     np.testing.assert_array_equal(kept.held_out, ids[:3])

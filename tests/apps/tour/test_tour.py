@@ -15,9 +15,9 @@ import pytest
 
 from groundup.apps.tour import stages
 from groundup.apps.tour.plan import FULL, QUICK, Contrastive
-from groundup.apps.tour.run_tour import run_tour
-from groundup.apps.tour.tour import Tour
+from groundup.apps.tour.tour import run_tour
 from groundup.apps.tour.tour_report import table_rows
+from groundup.apps.tour.tour_state import Tour
 from groundup.embed.lora import LoraSettings
 from groundup.lab import records
 from groundup.lab.errors import UserError, WorkError
@@ -149,7 +149,7 @@ def test_a_wrong_twin_stops_the_tour(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("name", "value"),
     [
         *((n, 0) for n in ("digit_steps", "vocabulary", "masked_batch", "masked_texts")),
-        *((n, -1) for n in ("evaluation_length", "processes", "handover")),
+        *((n, -1) for n in ("evaluation_length", "processes", "residual_scale")),
         ("masked_lengths", (0, 64)),
         ("masked_lengths", (64, 24)),
     ],

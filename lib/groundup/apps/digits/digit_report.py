@@ -1,6 +1,5 @@
 """What a trained digit model has learned: where it errs, where its heads look, how it counts."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
-from groundup.apps.digits import one_digit, two_digits
-from groundup.apps.digits.show_digits import mistakes
-from groundup.apps.session import curves
+from groundup.apps.digits import digit_model, two_digit_model
+from groundup.apps.digits.digit_training import describe_mistakes
+from groundup.apps.session import figures
+from groundup.apps.session.task import recipe_of
 from groundup.apps.session.training import read_notes
 from groundup.lab.console import console
 from groundup.lab.errors import UserError
@@ -34,20 +34,20 @@ def report(path: Path | None) -> None:
     Raises:
         UserError: there is no such model.
     """
-    path = path or one_digit.checkpoint_path()
+    path = path or digit_model.TASK.path
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; make one with groundup digits train")
     notes = read_notes(path)
-    recipe = json.loads(notes.get("recipe", "{}"))
+    recipe = recipe_of(notes)
     seed, arguments = recipe.get("seed", 0), recipe.get("arguments", 3)
-    if notes.get("task") == two_digits.TASK:
+    if notes.get("task") == two_digit_model.TASK.name:
         drawn = draw_splits(np.random.default_rng(seed), SIZES[recipe["size"]], arguments)
-        _accuracy(exact_match(two_digits.load(path), drawn.test), len(drawn.test))
+        _accuracy(exact_match(two_digit_model.TASK.load(path)[0], drawn.test), len(drawn.test))
         return
-    model = one_digit.load_digits(path)
+    model = digit_model.TASK.load(path)[0]
     test = make_splits(np.random.default_rng(seed), arguments).test
     _accuracy(accuracy(model, test), len(test))
-    for said in mistakes(model, test):
+    for said in describe_mistakes(model, test):
         console.print(Text(said))
     some = test.take(np.arange(min(len(test), _EXAMINED)))
     shares = head_entropy(model, some)
@@ -55,10 +55,10 @@ def report(path: Path | None) -> None:
     first = TOKEN_IDS["0"]
     order = geometry(model.params["embedding"][first : first + 10])
     _number_line(order.coordinates[:, 0], order.number_line)
-    if curves.installed():
-        heads = curves.draw_heads(path.with_suffix(".heads.png"), shares, OPERATIONS)
-        figures = [heads, curves.draw_digits(path.with_suffix(".digits.png"), order)]
-        names = ", ".join(map(str, figures))
+    if figures.installed():
+        heads = figures.draw_heads(path.with_suffix(".heads.png"), shares, OPERATIONS)
+        drawn_files = [heads, figures.draw_digits(path.with_suffix(".digits.png"), order)]
+        names = ", ".join(map(str, drawn_files))
         console.print(link_paths(Text(f"\nFigures: {names}")), soft_wrap=True)
 
 

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.text import Text
 
-from groundup.apps.digits.one_digit import Recipe, token_ids
+from groundup.apps.digits.digit_model import token_ids
 from groundup.apps.digits.questions import read_question
+from groundup.apps.digits.recipes import DigitRecipe
 from groundup.apps.session import bars
-from groundup.apps.session.training import Training
+from groundup.apps.session.training import ResumableTraining
 from groundup.lab.console import console
 from groundup.scratch.activations import softmax
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.examples import Examples
 from groundup.scratch.tasks.digits import EOS, TOKEN_IDS, VOCABULARY, answer, make_splits
-from groundup.scratch.trainer import Step, loss_and_gradients
+from groundup.scratch.trainer import OptimizerStep, loss_and_gradients
 from groundup.scratch.types import Array, Params
 
 _SHOWN = 32  # numbers of an embedding that are drawn, of 64
@@ -33,13 +34,13 @@ _PARTS = {
 }
 
 
-def moment(step: int) -> bool:
-    """Whether a step is one to look at: 0, 1, 2, 5, 10, 20, 50, 100, and so on."""
+def is_shown(step: int) -> bool:
+    """Whether a step is shown: 0, 1, 2, 5, 10, 20, 50, 100, and so on."""
     return step == 0 or str(step).rstrip("0") in ("1", "2", "5")
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """One question in a model as it is now.
 
     Attributes:
@@ -57,11 +58,11 @@ class Look:
     gradients: dict[str, float]
 
 
-def look(model: Encoder, example: Examples) -> Look:
-    """Look at one example (N = 1). The model is not changed."""
+def take_snapshot(model: Encoder, example: Examples) -> Snapshot:
+    """Measure one example (N = 1). The model is not changed."""
     logits, cache = model.forward(example.ids, example.mask)
     loss, grads = loss_and_gradients(model, example)
-    return Look(
+    return Snapshot(
         model.params["embedding"][example.ids[0]].copy(),
         np.array([maps[0, :, 0] for maps in model.attention_maps(cache)]),
         softmax(logits[0]),
@@ -82,7 +83,9 @@ def gradient_norms(grads: Params) -> dict[str, float]:
     return {part: square**0.5 for part, square in squares.items()}
 
 
-def begin(training: Training[Encoder], question: str, recipe: Recipe) -> Callable[[Step], None]:
+def begin(
+    training: ResumableTraining[Encoder], question: str, recipe: DigitRecipe
+) -> Callable[[OptimizerStep], None]:
     """Show a question in the model as it is, and give what shows it again as the model learns.
 
     Args:
@@ -100,37 +103,37 @@ def begin(training: Training[Encoder], question: str, recipe: Recipe) -> Callabl
     example = Examples(ids, np.ones(ids.shape, bool), np.array([right]), operation)
     trained_on = make_splits(np.random.default_rng(recipe.seed), recipe.arguments).train.ids
     known = bool((trained_on == ids).all(axis=1).any())
-    show = Show(training, example, waits=sys.stdin.isatty() and sys.stdout.isatty())
+    show = StepByStep(training, example, waits=sys.stdin.isatty() and sys.stdout.isatty())
     show.introduce(known)
     return show
 
 
 @dataclass
-class Show:
-    """Called after each step; it prints at the moments worth a look.
+class StepByStep:
+    """Called after each step; it prints after the steps that are shown.
 
     Attributes:
         training: the one that runs.
         example: the question, N = 1.
-        waits: for Enter after each moment.
+        waits: for Enter after each of them.
         over: the reader wants to see no more.
     """
 
-    training: Training[Encoder]
+    training: ResumableTraining[Encoder]
     example: Examples
     waits: bool
     over: bool = False
-    _last: Look | None = field(default=None, repr=False)
+    _last: Snapshot | None = field(default=None, repr=False)
     _before: float | None = field(default=None, repr=False)
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: OptimizerStep) -> None:
         if self.over:
             return
-        if moment(step.step):
+        if is_shown(step.step):
             self._show(step.step)
         # What the next update does to this question can only be seen from before it.
-        if moment(step.step + 1):
-            self._before = look(self.training.model, self.example).loss
+        if is_shown(step.step + 1):
+            self._before = take_snapshot(self.training.model, self.example).loss
 
     def introduce(self, known: bool) -> None:
         """Say what is shown, and show the model before its next step."""
@@ -152,14 +155,16 @@ class Show:
         )
         made = self.training.optimizer.step_count
         self._show(made)
-        self._before = look(self.training.model, self.example).loss if moment(made + 1) else None
+        self._before = (
+            take_snapshot(self.training.model, self.example).loss if is_shown(made + 1) else None
+        )
 
     @property
     def _right(self) -> int:
         return int(self.example.answers[0])
 
     def _show(self, step: int) -> None:
-        now = look(self.training.model, self.example)
+        now = take_snapshot(self.training.model, self.example)
         console.print()
         console.rule(Text(f"after step {step:,}"), align="left", characters="─")
         for line in self._lines(now):
@@ -168,7 +173,7 @@ class Show:
         if self.waits:
             self._wait()
 
-    def _lines(self, now: Look) -> list[str]:
+    def _lines(self, now: Snapshot) -> list[str]:
         names = ["[EOS]" if i == EOS else VOCABULARY[i] for i in self.example.ids[0]]
         lines = ["embeddings" + ("" if self._last is None else 28 * " " + "moved since last shown")]
         limit = float(np.abs(now.embeddings).max())

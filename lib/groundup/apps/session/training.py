@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, NoReturn, TypeVar
@@ -19,16 +19,15 @@ from groundup.scratch import checkpoint
 from groundup.scratch.checkpoint import Moments
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.encoder import Encoder
-from groundup.scratch.trainer import EarlyStopping, Step, TrainConfig
+from groundup.scratch.trainer import EarlyStopping, OptimizerStep, TrainConfig
 
 Point = dict[str, float]
 """A measurement: ``step``, ``loss`` on held-out data, ``train_loss`` since the one before, more."""
 
-Recipe = TypeVar("Recipe")
 Model = TypeVar("Model", bound=Encoder | Decoder)
 
 
-def unfinished(path: Path) -> Path:
+def unfinished_path(path: Path) -> Path:
     """Where a training keeps its state until the model at ``path`` is done."""
     return path.with_suffix(".unfinished.safetensors")
 
@@ -55,49 +54,8 @@ def read_notes(path: Path) -> dict[str, str]:
         ) from error
 
 
-def choose_recipe(
-    kind: type[Recipe], task: str, given: dict[str, Any], path: Path, resume: bool
-) -> Recipe:
-    """How to train: as the options say, or as the unfinished training was begun.
-
-    Args:
-        kind: the dataclass of the recipe; its defaults are the command's.
-        task: what its checkpoints are noted as.
-        given: the options by field; None where an option was not given.
-        path: of the model.
-        resume: take up the unfinished training.
-
-    Raises:
-        UserError: an option can't be, there is no unfinished training, or it was begun with
-            another value of an option that is given.
-    """
-    said = {name: value for name, value in given.items() if value is not None}
-    if not resume:
-        try:
-            return kind(**said)
-        except ValueError as error:
-            raise UserError(str(error)) from error
-    kept = unfinished(path)
-    if not kept.exists():
-        raise UserError(f"there is no unfinished training of {path}; train without --resume")
-    notes = read_notes(kept)
-    if notes.get("task") != task:
-        raise UserError(f"{kept} is a training of {notes.get('task', 'nothing known')}, not {task}")
-    # An option that is newer than the training had its default.
-    defaults = {each.name: each.default for each in fields(kind)}  # type: ignore[arg-type]
-    begun: dict[str, Any] = defaults | json.loads(notes["recipe"])
-    for name, value in said.items():
-        if begun[name] != value:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(
-                f"the unfinished training has {option} {begun[name]}: got {value}. Leave "
-                f"{option} out to go on, or --resume to start anew"
-            )
-    return kind(**{each.name: begun[each.name] for each in fields(kind)})  # type: ignore[arg-type]
-
-
 @dataclass
-class Training(Generic[Model]):
+class ResumableTraining(Generic[Model]):
     """A model, its optimizer, and all that is needed to go on after the process has died.
 
     Attributes:
@@ -106,7 +64,7 @@ class Training(Generic[Model]):
         model: trained in place.
         config: how many steps there are, and of what.
         optimizer: knows how many steps were made.
-        steps: trains from where the optimizer stands.
+        steps: trains from the step that the optimizer has reached.
         measure: ``loss`` on held-out data, and whatever else is worth a curve.
         path: where the finished model goes.
         every: steps between two measurements; each of them writes a checkpoint.
@@ -121,7 +79,7 @@ class Training(Generic[Model]):
     model: Model
     config: TrainConfig
     optimizer: Moments
-    steps: Callable[[], Iterator[Step]]
+    steps: Callable[[], Iterator[OptimizerStep]]
     measure: Callable[[], dict[str, float]]
     path: Path
     every: int
@@ -144,7 +102,7 @@ class Training(Generic[Model]):
         Raises:
             UserError: its file is damaged.
         """
-        path = unfinished(self.path)
+        path = unfinished_path(self.path)
         load = checkpoint.load if isinstance(self.model, Encoder) else checkpoint.load_decoder
         try:
             model, notes = load(path)
@@ -162,7 +120,9 @@ class Training(Generic[Model]):
         self._stopping.params = best
         self._stopping.best, self._stopping.waited = json.loads(notes["stopping"])
 
-    def run(self, on_step: Callable[[Step], None], on_point: Callable[[Point], None]) -> None:
+    def run(
+        self, on_step: Callable[[OptimizerStep], None], on_point: Callable[[Point], None]
+    ) -> None:
         """Train to the end, or until the held-out loss no longer falls.
 
         A Ctrl-C waits for the end of a step, then the state is written. A killed process loses at
@@ -170,7 +130,7 @@ class Training(Generic[Model]):
 
         Raises:
             KeyboardInterrupt: as it came, after the state was written.
-            WorkError: the loss is no longer a number.
+            WorkError: the loss is not finite.
         """
         with self._interrupt, np.errstate(over="ignore", invalid="ignore"):
             if not self.points:
@@ -208,13 +168,13 @@ class Training(Generic[Model]):
         state |= {f"best.{name}": value for name, value in self._stopping.params.items()}
         stopping = json.dumps([self._stopping.best, self._stopping.waited])
         notes = {**self.notes, "points": json.dumps(self.points), "stopping": stopping}
-        checkpoint.save(self.model, unfinished(self.path), notes, state)
+        checkpoint.save(self.model, unfinished_path(self.path), notes, state)
 
     def finish(self, results: dict[str, float]) -> None:
         """Write the model under its name, with what it reached; the training's state goes."""
         notes = {**self.notes, "results": json.dumps(results)}
         checkpoint.save(self.model, self.path, notes)
-        unfinished(self.path).unlink(missing_ok=True)
+        unfinished_path(self.path).unlink(missing_ok=True)
 
     def _note(self, on_point: Callable[[Point], None], point: Point) -> None:
         point |= self.measure()
@@ -228,7 +188,7 @@ class Training(Generic[Model]):
     def _patience_is_over(self) -> bool:
         return self.patience is not None and self._stopping.waited >= self.patience
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> Iterator[OptimizerStep]:
         try:
             for step in () if self._patience_is_over() else self.steps():
                 self._check(step.loss)
@@ -241,7 +201,7 @@ class Training(Generic[Model]):
             self._diverged(f"the loss is {loss}")
 
     def _diverged(self, what: str, cause: Exception | None = None) -> NoReturn:
-        unfinished(self.path).unlink(missing_ok=True)  # to go on would end the same way
+        unfinished_path(self.path).unlink(missing_ok=True)  # to go on would end the same way
         raise WorkError(
             f"the training ended after step {self.optimizer.step_count:,}: {what}. "
             f"A lower --lr may help: it was {self.config.lr:g}"

@@ -1,22 +1,26 @@
 """A NumPy decoder on any text: its recipe, its training, what it writes."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from groundup.apps.session.training import Training, read_notes
+from groundup.apps.session.task import Task
+from groundup.apps.session.training import ResumableTraining
 from groundup.apps.text import text_data
 from groundup.data import lossless_tokenizer
-from groundup.data.lossless_tokenizer import LosslessTokenizer, Progress
+from groundup.data.lossless_tokenizer import (
+    ByteLevelBPE,
+    CharacterTokenizer,
+    LosslessTokenizer,
+    Progress,
+)
 from groundup.data.notices import Notice, issue_warning
 from groundup.data.strings import lone_surrogate
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_file
 from groundup.lab.ranges import require_whole
-from groundup.lab.records import runs_directory
 from groundup.scratch import checkpoint, language
 from groundup.scratch.decoder import Decoder, DecoderConfig, KVCache
 from groundup.scratch.language import Rows
@@ -24,25 +28,28 @@ from groundup.scratch.sampling import Choose
 from groundup.scratch.trainer import TrainConfig
 from groundup.scratch.types import IntArray
 
-TASK = "text"
-_MEASURED = 20_000  # held-out tokens that are looked at in a measurement
+_MEASURED = 20_000  # held-out tokens that are read in a measurement
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How ``groundup text train`` trains. The fields are its options.
+class TextRecipe:
+    """How ``groundup text train`` trains. Fields, defaults and these lines are its options.
 
     Attributes:
-        data: see :func:`groundup.apps.text.text_data.read_text`.
-        column: see there.
-        encoding: see there.
-        megabytes: see there.
-        tokenizer: ``char``, ``bpe``, or one that exists: ``gpt2``, a Hub id, a folder.
-        vocabulary: tokens that ``bpe`` learns at most.
-        width: D.
-        layers: blocks.
-        heads: H.
-        context: T, the tokens of a row, and the most the model can look back on.
+        data: stories, from a small grammar; a text file; a table (.csv, .tsv, .jsonl, .json,
+            .parquet); a folder of such, also packed (.gz, .bz2, .xz); or a data set of the Hub,
+            such as roneneldan/TinyStories.
+        column: the column of a data set that holds the text.
+        encoding: of files that are not UTF-8 and have no byte order mark, such as cp1252
+            (Windows).
+        megabytes: read at most so many million characters.
+        tokenizer: char; bpe, learned from the text; gpt2, or another byte-level tokenizer of the
+            Hub or a folder.
+        vocabulary: tokens that bpe learns at most.
+        width: of the model.
+        layers: of the model.
+        heads: of the model.
+        context: tokens that it can look back on.
         steps: optimizer steps.
         batch_size: rows in a step.
         lr: the peak learning rate.
@@ -68,7 +75,7 @@ class Recipe:
         names = ("megabytes", "vocabulary", "width", "layers", "heads", "context", "steps")
         require_whole(**{name: getattr(self, name) for name in (*names, "batch_size")})
         self.shape(1)
-        _ = self.config  # both refuse what can't be
+        _ = self.config  # both refuse what is out of range
 
     @property
     def config(self) -> TrainConfig:
@@ -84,7 +91,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class TokenizedText:
     """A text as ids.
 
     Attributes:
@@ -98,12 +105,12 @@ class Corpus:
     held_out: IntArray
 
 
-def checkpoint_path() -> Path:
-    """Where the text model of this folder is kept."""
-    return runs_directory() / "text" / "model.safetensors"
+TASK = Task("text", "text", "groundup text train", TextRecipe, checkpoint.load_decoder)
 
 
-def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = issue_warning) -> Corpus:
+def read_corpus(
+    recipe: TextRecipe, progress: Progress, notice: Notice = issue_warning
+) -> TokenizedText:
     """Read a recipe's text and encode it.
 
     The tokenizer learns from the training part. Only the alphabet of ``char`` is that of both
@@ -122,15 +129,15 @@ def read_corpus(recipe: Recipe, progress: Progress, notice: Notice = issue_warni
     )
     known: LosslessTokenizer
     if recipe.tokenizer == "char":
-        known = lossless_tokenizer.CharacterTokenizer.of(text.train + text.held_out)
+        known = CharacterTokenizer.of(text.train + text.held_out)
     elif recipe.tokenizer == "bpe":
-        known = lossless_tokenizer.ByteLevelBPE.learn(text.train, recipe.vocabulary)
+        known = ByteLevelBPE.learn(text.train, recipe.vocabulary)
     else:
-        known = lossless_tokenizer.ByteLevelBPE.named(recipe.tokenizer)
+        known = ByteLevelBPE.named(recipe.tokenizer)
     share = len(text.train) / (len(text.train) + len(text.held_out))
     train = known.encode_all(text.train, lambda done: progress(done * share))
     held_out = known.encode_all(text.held_out, lambda done: progress(share + done * (1 - share)))
-    return Corpus(known, train, held_out)
+    return TokenizedText(known, train, held_out)
 
 
 def ids_path(path: Path) -> Path:
@@ -138,7 +145,7 @@ def ids_path(path: Path) -> Path:
     return path.with_suffix(".ids.npz")
 
 
-def save_corpus(corpus: Corpus, path: Path) -> None:
+def save_corpus(corpus: TokenizedText, path: Path) -> None:
     """Keep it beside the training: to go on needs neither the source nor the time to encode it."""
     with atomic_file(ids_path(path)) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -149,7 +156,7 @@ def save_corpus(corpus: Corpus, path: Path) -> None:
         )
 
 
-def load_corpus(path: Path) -> Corpus:
+def load_corpus(path: Path) -> TokenizedText:
     """What :func:`save_corpus` wrote.
 
     Raises:
@@ -158,12 +165,14 @@ def load_corpus(path: Path) -> Corpus:
     try:
         with np.load(ids_path(path), allow_pickle=False) as kept:
             known = lossless_tokenizer.from_json(str(kept["tokens"]))
-            return Corpus(known, kept["train"], kept["held_out"])
+            return TokenizedText(known, kept["train"], kept["held_out"])
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{ids_path(path)} can't be read; train without --resume") from error
 
 
-def begin(recipe: Recipe, corpus: Corpus, path: Path) -> tuple[Training[Decoder], Rows]:
+def begin(
+    recipe: TextRecipe, corpus: TokenizedText, path: Path
+) -> tuple[ResumableTraining[Decoder], Rows]:
     """A training that has not begun, and the held-out rows that it is measured on.
 
     Raises:
@@ -185,15 +194,15 @@ def begin(recipe: Recipe, corpus: Corpus, path: Path) -> tuple[Training[Decoder]
     def measure() -> dict[str, float]:
         return scores(*language.evaluate(model, measured), size)
 
-    training = Training(
-        TASK,
-        recipe,
-        model,
-        config,
-        optimizer,
-        lambda: language.train(model, rows, config, optimizer),
-        measure,
-        path,
+    training = ResumableTraining(
+        task=TASK.name,
+        recipe=recipe,
+        model=model,
+        config=config,
+        optimizer=optimizer,
+        steps=lambda: language.train(model, rows, config, optimizer),
+        measure=measure,
+        path=path,
         every=max(1, min(100, config.steps // 10)),
         notes={"tokenizer": corpus.tokens.to_json()},
     )
@@ -215,7 +224,7 @@ def scores(loss: float, count: int, size: int) -> dict[str, float]:
     }
 
 
-def unigram(corpus: Corpus, measured: Rows) -> dict[str, float]:
+def unigram(corpus: TokenizedText, measured: Rows) -> dict[str, float]:
     """The same for a model that knows how frequent each token is, and nothing else.
 
     Its probabilities are the training part's counts, one added to each.
@@ -226,19 +235,19 @@ def unigram(corpus: Corpus, measured: Rows) -> dict[str, float]:
     return scores(float(surprise[measured.targets].mean()), measured.targets.size, size)
 
 
-def load(path: Path) -> tuple[Decoder, LosslessTokenizer]:
+def load(path: Path | None = None) -> tuple[Decoder, LosslessTokenizer]:
     """The kept text model and its tokenizer.
 
     Raises:
-        UserError: there is none, it is damaged, or it is a model of something else.
+        UserError: it is missing or damaged, or it is a model of something else.
     """
-    notes = read_notes(path)
-    if notes.get("task") != TASK:
-        raise UserError(f"{path} is a model of {notes.get('task', 'nothing known')}, not of text")
+    model, notes = TASK.load(path)
     try:
-        return checkpoint.load_decoder(path)[0], lossless_tokenizer.from_json(notes["tokenizer"])
-    except (ValueError, KeyError, json.JSONDecodeError) as error:
-        raise UserError(f"{error}; delete it, or train again: groundup text train") from error
+        return model, lossless_tokenizer.from_json(notes["tokenizer"])
+    except (ValueError, KeyError) as error:  # JSONDecodeError is a ValueError
+        raise UserError(
+            f"{path or TASK.path}: {error}; delete it, or train again: {TASK.command}"
+        ) from error
 
 
 def prompt_ids(known: LosslessTokenizer, prompt: str) -> list[int]:

@@ -30,7 +30,7 @@ class Contrastive:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TourPlan:
     """What each stage of the tour does.
 
     Attributes:
@@ -41,7 +41,7 @@ class Plan:
         masked: masked pretraining.
         masked_batch: texts a step.
         masked_texts: at most this many texts are tokenized for it.
-        handover: factor on the blocks' outputs when masked pretraining is done.
+        residual_scale: factor on the blocks' outputs when masked pretraining is done.
         weak: contrastive training on weak pairs, all weights.
         strong: contrastive training on strong pairs, LoRA.
         bag: the strong pairs for a model without layers, in the time of both.
@@ -60,7 +60,7 @@ class Plan:
     weak: Contrastive
     strong: Contrastive
     bag: Contrastive
-    handover: float = 0.25
+    residual_scale: float = 0.25
     masked_lengths: tuple[int, int] = (24, 64)
     evaluation_length: int = 256
     processes: int = 2
@@ -68,7 +68,7 @@ class Plan:
     def __post_init__(self) -> None:
         names = ("digit_steps", "vocabulary", "masked_batch", "masked_texts", "evaluation_length")
         require_whole(**{name: getattr(self, name) for name in (*names, "processes")})
-        require_number("handover", self.handover, 0)
+        require_number("residual_scale", self.residual_scale, 0)
         shortest, longest = self.masked_lengths
         require_whole(**{"masked_lengths[0]": shortest, "masked_lengths[1]": longest})
         if shortest > longest:
@@ -79,7 +79,7 @@ class Plan:
 _ALL_WEIGHTS = {"backbone.encoder": 200.0, "token_weights": 20.0}
 _ADAPTERS = {"backbone.base_model.model.encoder": 5.0, "token_weights": 20.0}
 
-FULL = Plan(
+FULL = TourPlan(
     packages=DEFAULT_PACKAGES,
     digit_steps=600,
     vocabulary=16_384,

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundup.apps.digits.one_digit import train_digits
+from groundup.apps.digits.digit_model import train_digits
 from groundup.apps.tour.plan import Contrastive
-from groundup.apps.tour.tour import Results, Stage, Tour
+from groundup.apps.tour.tour_state import Results, Stage, Tour
 from groundup.data.corpus import read_packages
 from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.encoder import SentenceEncoder, inverse_document_frequency
@@ -22,7 +22,7 @@ from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.mlm import (
     MaskedText,
-    begin_at_frequencies,
+    init_bias_from_unigrams,
     log_frequencies,
     masked_loss,
     tokenize_rows,
@@ -32,8 +32,7 @@ from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.parity.numpy_torch import LIMIT, encoder_parity, layer_parity
 from groundup.scratch import checkpoint
 from groundup.scratch.tasks.digits import make_splits
-from groundup.scratch.trainer import Step as DigitStep
-from groundup.scratch.trainer import TrainConfig
+from groundup.scratch.trainer import OptimizerStep, TrainConfig
 from groundup.train.config import LoopConfig
 from groundup.train.launch import torchrun
 from groundup.train.loop import StepMetrics, fit
@@ -42,16 +41,11 @@ from groundup.train.loop import StepMetrics, fit
 def _digits(tour: Tour, bar: ProgressBar) -> Results:
     config = TrainConfig(steps=tour.plan.digit_steps, seed=tour.seed)
 
-    def show(step: DigitStep) -> None:
+    def show(step: OptimizerStep) -> None:
         bar.update(step.step / config.steps, f"loss {step.loss:.3f}")
         if step.step % 10 == 0:
-            tour.record.add(
-                "digits",
-                step.step,
-                loss=step.loss,
-                lr=step.lr,
-                gradient_norm=step.gradient_norm,
-            )
+            numbers = {"loss": step.loss, "lr": step.lr, "gradient_norm": step.gradient_norm}
+            tour.record.add("digits", step.step, **numbers)
 
     _, shares = train_digits(config, tour.path("digits.safetensors"), show)
     return {"accuracy": shares["all"], **{f"accuracy_{k}": v for k, v in shares.items()}}
@@ -108,10 +102,6 @@ def _scores(result: RetrievalResult) -> Results:
     return {"ndcg_at_10": result.ndcg, "recall_at_10": result.recall, "per_query": ranks}
 
 
-def _bm25(tour: Tour, bar: ProgressBar) -> Results:
-    return _scores(bm25(_task(tour)))
-
-
 def _evaluated(tour: Tour, bar: ProgressBar, name: str, result: Results) -> Results:
     """Add a saved encoder's retrieval scores to a stage's result."""
     bar.update(0.95, "evaluation")
@@ -158,21 +148,21 @@ def pretrain(tour: Tour, bar: ProgressBar, name: str, loop: LoopConfig) -> Resul
     data = MaskedText(rows, tokenizer, plan.masked_batch, seed=tour.seed)
     frequencies = log_frequencies(rows, len(tokenizer))
     assert isinstance(model.decoder, torch.nn.Linear)
-    begin_at_frequencies(model.decoder, frequencies)
+    init_bias_from_unigrams(model.decoder, frequencies)
     with torch.no_grad():
         # What the model says of a hidden token then comes from its context alone, and the blocks
-        # need not outshout the other tokens' embeddings to say it.
+        # need no large outputs beside the other tokens' embeddings to say it.
         model.model.encoder.weight[tokenizer.mask_token_id] = 0
     steps = fit(model, data, loop, _watch(tour, bar, name))
     bar.update(0.95, "held-out loss")
     unseen = MaskedText(held_out, tokenizer, plan.masked_batch, seed=tour.seed)
     loss, labels = masked_loss(model, unseen, min(40, -(-len(held_out) // plan.masked_batch)))
     with torch.no_grad():
-        # Predicting hidden words makes the blocks loud, and a mean of the words' vectors is then
-        # drowned. Handed on more quietly, they cost nothing and can still be used.
+        # Masked pretraining makes block outputs large: they dwarf the embeddings and hurt mean
+        # pooling. Scaled down, they cost nothing and can still be used.
         for layer in model.model.transformer_encoder:
-            layer.wo.weight *= plan.handover
-            layer.ffn.w3.weight *= plan.handover
+            layer.wo.weight *= plan.residual_scale
+            layer.ffn.w3.weight *= plan.residual_scale
     _as_sentence_encoder(tour, model.model).save(tour.path(name))
     result = {
         "steps": steps,
@@ -210,18 +200,6 @@ def contrast(
     return _evaluated(tour, bar, name, result)
 
 
-def _masked(tour: Tour, bar: ProgressBar) -> Results:
-    return pretrain(tour, bar, "masked", tour.plan.masked)
-
-
-def _weak(tour: Tour, bar: ProgressBar) -> Results:
-    return contrast(tour, bar, "weak", "masked", "weak", tour.plan.weak)
-
-
-def _strong(tour: Tour, bar: ProgressBar) -> Results:
-    return contrast(tour, bar, "strong", "weak", "strong", tour.plan.strong)
-
-
 def _bag(tour: Tour, bar: ProgressBar) -> Results:
     fresh_encoder(tour, "bag-start", layers=0)
     before = _evaluated(tour, bar, "bag-start", {})
@@ -254,12 +232,15 @@ def _search(tour: Tour, bar: ProgressBar) -> Results:
     return {"documents": len(entries)}
 
 
+def _say_scores(result: Results) -> str:
+    return f"nDCG@10 {result['ndcg_at_10']:.3f}, recall@10 {result['recall_at_10']:.3f}"
+
+
 def _say_contrast(result: Results) -> str:
     share = result["trained"] / result["parameters"]
     return (
-        f"nDCG@10 {result['ndcg_at_10']:.3f}, recall@10 {result['recall_at_10']:.3f}; "
-        f"{result['steps']:.0f} steps, {share:.0%} of the weights trained; gradient of "
-        f"{result['processes']:.0f} processes equals the full batch's to "
+        f"{_say_scores(result)}; {result['steps']:.0f} steps, {share:.0%} of the weights "
+        f"trained; gradient of {result['processes']:.0f} processes equals the full batch's to "
         f"{result['gradient_error']:.0e}"
     )
 
@@ -294,13 +275,13 @@ STAGES = (
     Stage(
         "bm25",
         "BM25, the figure to beat",
-        _bm25,
-        lambda r: f"nDCG@10 {r['ndcg_at_10']:.3f}, recall@10 {r['recall_at_10']:.3f}",
+        lambda tour, bar: _scores(bm25(_task(tour))),
+        _say_scores,
     ),
     Stage(
         "masked",
         "Masked pretraining of a small NeoBERT",
-        _masked,
+        lambda tour, bar: pretrain(tour, bar, "masked", tour.plan.masked),
         lambda r: (
             f"held-out loss {r['held_out_loss']:.2f} nats; frequencies alone "
             f"{r['unigram_loss']:.2f}; nDCG@10 {r['ndcg_at_10']:.3f}, its blocks turned down"
@@ -309,13 +290,13 @@ STAGES = (
     Stage(
         "weak",
         "Contrastive training, weak pairs (name → summary), all weights, two processes",
-        _weak,
+        lambda tour, bar: contrast(tour, bar, "weak", "masked", "weak", tour.plan.weak),
         _say_contrast,
     ),
     Stage(
         "strong",
         "LoRA, strong pairs (summary → body), two processes",
-        _strong,
+        lambda tour, bar: contrast(tour, bar, "strong", "weak", "strong", tour.plan.strong),
         _say_contrast,
     ),
     Stage(

@@ -7,14 +7,14 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from groundup.apps.tour.tour import Tour
+from groundup.apps.tour.tour_state import Tour
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.retrieval import paired_bootstrap
 from groundup.embed.search import SearchIndex
 from groundup.lab.console import console
-from groundup.lab.files import atomic_file, write_json
+from groundup.lab.files import write_json
 from groundup.lab.hyperlinks import link_paths
-from groundup.lab.plot import COLOURS, figure
+from groundup.lab.plot import COLOURS, figure, save_figure
 
 QUESTIONS = (
     "how do I join two paths",
@@ -120,7 +120,7 @@ def _plot_losses(tour: Tour) -> Path:
         color=COLOURS[1],
         fontsize=8,
     )
-    return _keep(fig, tour.path("losses.png"))
+    return save_figure(fig, tour.path("losses.png"))
 
 
 def _plot_retrieval(tour: Tour, rows: list[dict[str, Any]]) -> Path:
@@ -129,10 +129,4 @@ def _plot_retrieval(tour: Tour, rows: list[dict[str, Any]]) -> Path:
     axis.barh(names, [row["ndcg"] for row in rows][::-1], height=0.6)
     axis.axvline(rows[0]["ndcg"], linestyle=":", color=COLOURS[1])
     axis.set(xlabel="nDCG@10 on unseen modules (dotted: BM25)")
-    return _keep(fig, tour.path("retrieval.png"))
-
-
-def _keep(fig: Any, path: Path) -> Path:
-    with atomic_file(path) as temporary:
-        fig.savefig(temporary, format="png", dpi=150, facecolor="white")
-    return path
+    return save_figure(fig, tour.path("retrieval.png"))

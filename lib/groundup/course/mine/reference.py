@@ -63,7 +63,7 @@ def of_command(module: str, arguments: list[str]) -> ReferenceRun:
     """Of a command of ``groundup``.
 
     Args:
-        module: what does its work, such as ``groundup.apps.digits.one_digit``.
+        module: what does its work, such as ``groundup.apps.digits.digit_model``.
         arguments: all of them.
     """
     key = sha256(f"{arguments} {fingerprint(f'import {module}', _library())}".encode())

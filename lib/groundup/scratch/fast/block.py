@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from groundup.scratch.blocks import block_params
 from groundup.scratch.fast.memory import Workspace
 from groundup.scratch.fast.pieces import (
     Linear,
@@ -20,7 +21,7 @@ from groundup.scratch.fast.pieces import (
 from groundup.scratch.types import Array, BoolArray, Params
 
 
-class Layer(NamedTuple):
+class BlockTensors(NamedTuple):
     """The parameters of a block, or their gradients."""
 
     qkv: Linear
@@ -31,9 +32,9 @@ class Layer(NamedTuple):
     norm2: Norm
 
     @classmethod
-    def of(cls, params: Params, i: int) -> "Layer":
+    def of(cls, params: Params, i: int) -> "BlockTensors":
         """Those of block ``i``: views, so what is written to them is written to ``params``."""
-        p = {name: params[f"layers.{i}.{name}"] for name in _NAMES}
+        p = block_params(params, i)
         return cls(
             Linear(p["wqkv"], p["bqkv"]),
             Linear(p["wo"], p["bo"]),
@@ -44,19 +45,13 @@ class Layer(NamedTuple):
         )
 
 
-_NAMES = (
-    *("wqkv", "bqkv", "wo", "bo", "norm1.gamma", "norm1.beta"),
-    *("w1", "b1", "w2", "b2", "norm2.gamma", "norm2.beta"),
-)
-
-
 class Rest:
     """What follows the heads in a block: output projection, residuals, norms, feed-forward.
 
     Each row is by itself here, so N rows are all tokens of a batch or only the first ones.
     """
 
-    def __init__(self, layer: Layer, grad: Layer, shared: Workspace) -> None:
+    def __init__(self, layer: BlockTensors, grad: BlockTensors, shared: Workspace) -> None:
         self.layer, self.grad = layer, grad
         self.kept, self.shared = Workspace(shared.dtype), shared
 
@@ -108,7 +103,9 @@ class Block:
         shared: memory that other blocks may use after a call.
     """
 
-    def __init__(self, layer: Layer, grad: Layer, heads: int, shared: Workspace) -> None:
+    def __init__(
+        self, layer: BlockTensors, grad: BlockTensors, heads: int, shared: Workspace
+    ) -> None:
         self.layer, self.grad, self.heads = layer, grad, heads
         self.kept, self.shared = Workspace(shared.dtype), shared
         self.rest = Rest(layer, grad, shared)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from groundup.scratch.fast.block import Block, Layer
+from groundup.scratch.fast.block import Block, BlockTensors
 from groundup.scratch.fast.memory import Workspace
 from groundup.scratch.fast.pieces import column_sums, linear
 from groundup.scratch.types import Array, IntArray
@@ -68,7 +68,12 @@ class EmbeddedBlock(Block):
     """
 
     def __init__(
-        self, layer: Layer, grad: Layer, heads: int, shared: Workspace, embedding: Embedding
+        self,
+        layer: BlockTensors,
+        grad: BlockTensors,
+        heads: int,
+        shared: Workspace,
+        embedding: Embedding,
     ) -> None:
         super().__init__(layer, grad, heads, shared)
         self.embedding = embedding

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from groundup.scratch.fast.block import Layer, Rest
+from groundup.scratch.fast.block import BlockTensors, Rest
 from groundup.scratch.fast.memory import Workspace
 from groundup.scratch.fast.pieces import (
     Linear,
@@ -41,7 +41,9 @@ class FirstTokenBlock:
         shared: memory that other blocks may use after a call.
     """
 
-    def __init__(self, layer: Layer, grad: Layer, heads: int, shared: Workspace) -> None:
+    def __init__(
+        self, layer: BlockTensors, grad: BlockTensors, heads: int, shared: Workspace
+    ) -> None:
         self.query, self.wk, self.wv, self.bv = _split(layer.qkv, heads)
         self.dquery, self.dwk, self.dwv, self.dbv = _split(grad.qkv, heads)
         self.heads = heads

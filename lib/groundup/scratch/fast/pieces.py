@@ -49,8 +49,8 @@ def constant(size: int, value: float, dtype: np.dtype) -> Array:
 def scaled_product(a: Array, b: Array, work: Array, out: Array) -> Array:
     """a bᵀ/√K of many small matrices, (..., S, K) and (..., T, K) to (..., S, T).
 
-    BLAS takes a transposed right factor as it lies, but on matrices this small more slowly than a
-    turned copy, the copying included. And the copy is scaled on its way. ``work`` is (..., K, T).
+    BLAS takes a transposed right factor as a view, but on matrices this small more slowly than a
+    transposed copy, the copying included. The copy is also scaled. ``work`` is (..., K, T).
     """
     np.multiply(b.swapaxes(-1, -2), b.dtype.type(b.shape[-1] ** -0.5), out=work)
     return np.matmul(a, work, out=out)

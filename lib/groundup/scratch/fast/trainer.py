@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from groundup.scratch.encoder import Encoder
 from groundup.scratch.examples import Examples
-from groundup.scratch.fast.block import Block, Layer
+from groundup.scratch.fast.block import Block, BlockTensors
 from groundup.scratch.fast.embedding import EmbeddedBlock, Embedding
 from groundup.scratch.fast.first_token import FirstTokenBlock
 from groundup.scratch.fast.memory import Workspace
@@ -15,7 +15,7 @@ from groundup.scratch.inputs import check_batch
 from groundup.scratch.loss import cross_entropy, cross_entropy_backward
 from groundup.scratch.optim import warmup_cosine
 from groundup.scratch.pooling import mean_pool, mean_pool_backward
-from groundup.scratch.trainer import Step, TrainConfig, batches
+from groundup.scratch.trainer import OptimizerStep, TrainConfig, batches
 from groundup.scratch.types import Array, BoolArray, IntArray, Params
 
 
@@ -57,7 +57,7 @@ class FastTrainer:
         self._kept = Workspace(self._shared.dtype)
         self._embedding = Embedding(params["embedding"], grads["embedding"], model.positions)
         blocks = [
-            (Layer.of(params, i), Layer.of(grads, i), config.heads, self._shared)
+            (BlockTensors.of(params, i), BlockTensors.of(grads, i), config.heads, self._shared)
             for i in range(config.layers)
         ]
         # When the last block's output is read at one token, it is made for that token alone.
@@ -95,8 +95,8 @@ class FastTrainer:
         self.optimizer.step(lr)
         return loss, norm
 
-    def train(self, data: Examples, config: TrainConfig) -> Iterator[Step]:
-        """Train as :func:`groundup.scratch.trainer.train` does, from where the optimizer stands.
+    def train(self, data: Examples, config: TrainConfig) -> Iterator[OptimizerStep]:
+        """Train as :func:`groundup.scratch.trainer.train` does, from the optimizer's step on.
 
         Weight decay and clipping are those the trainer was made with.
 
@@ -111,7 +111,7 @@ class FastTrainer:
         for step, batch in zip(range(made, config.steps), source, strict=False):
             lr = warmup_cosine(step, config.steps, config.warmup, config.lr)
             loss, norm = self.step(batch.ids, batch.mask, batch.answers, lr)
-            yield Step(step + 1, loss, lr, norm)
+            yield OptimizerStep(step + 1, loss, lr, norm)
 
     def gradients(
         self, ids: IntArray, mask: BoolArray | None, answers: IntArray

@@ -21,7 +21,7 @@ TOKEN_IDS = {token: i for i, token in enumerate(VOCABULARY)}
 
 
 @dataclass(frozen=True)
-class Splits:
+class DigitSplits:
     """Training, validation and test examples. No input occurs in two of them."""
 
     train: Examples
@@ -138,7 +138,7 @@ def all_examples(arguments: int = 3) -> Examples:
     return Examples(ids, ids != PAD, np.concatenate(each), operations)
 
 
-def make_splits(rng: np.random.Generator, arguments: int = 3) -> Splits:
+def make_splits(rng: np.random.Generator, arguments: int = 3) -> DigitSplits:
     """Shuffle all inputs and cut them 80/10/10. An input is on one side only.
 
     Each operation has the same share of each part. Drawing examples at random instead would put
@@ -150,7 +150,7 @@ def make_splits(rng: np.random.Generator, arguments: int = 3) -> Splits:
     # In turn one of each operation: a cut anywhere leaves them balanced.
     turns = [order[examples.operations[order] == i] for i in range(len(OPERATIONS))]
     parts = disjoint_split(examples.ids, np.stack(turns, axis=1).ravel())
-    return Splits(*(examples.take(rows) for rows in parts))
+    return DigitSplits(*(examples.take(rows) for rows in parts))
 
 
 def steps(size: str, epochs: int, batch_size: int) -> int:

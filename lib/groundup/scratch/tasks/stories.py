@@ -18,7 +18,7 @@ from groundup.scratch.language import IGNORE
 from groundup.scratch.types import IntArray
 
 END = "\n\n"
-"""What stands behind every story of a text."""
+"""What follows every story of a text."""
 
 GIRLS = ("Anna", "Clara", "Ella", "Greta", "Ida", "Lily", "Mia", "Nora")
 BOYS = ("Adam", "Ben", "Emil", "Finn", "Hugo", "Leo", "Otto", "Tom")

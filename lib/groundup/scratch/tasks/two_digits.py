@@ -7,7 +7,7 @@ The format: ``Max ( 5 3 , 0 9 , 7 0 )`` is answered ``7 0 [EOS]``.
 - A number has two digits, 9 is written 09. So each digit has its place in the sequence, and the
   answer has one length. Written as people write them, 9 beside 70, numbers move each other about,
   and the same decoder was wrong several times as often, mostly on Max and Min.
-- A comma stands between numbers. They could be told apart without it; with it the model was right a
+- A comma separates numbers. They could be told apart without it; with it the model was right a
   little more often.
 - The closing bracket ends the question; the answer begins behind it and ends in [EOS].
 """
@@ -71,7 +71,7 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Splits:
+class TwoDigitSplits:
     """Training, validation and test questions. No question occurs twice, in one or in two."""
 
     train: Questions
@@ -143,7 +143,9 @@ def draw(rng: np.random.Generator, count: int, arguments: int = 3) -> Questions:
     return Questions(operations, numbers)
 
 
-def make_splits(rng: np.random.Generator, count: int = 10_000, arguments: int = 3) -> Splits:
+def make_splits(
+    rng: np.random.Generator, count: int = 10_000, arguments: int = 3
+) -> TwoDigitSplits:
     """Draw questions, no question twice, shuffle them, and cut them 80/10/10.
 
     Each operation has a fifth of them. Half of a fifth has an answer below 10, but for Max: its
@@ -156,7 +158,7 @@ def make_splits(rng: np.random.Generator, count: int = 10_000, arguments: int = 
         arguments: n, see :func:`draw`.
 
     Raises:
-        ValueError: the count is no such number, or there are not as many questions.
+        ValueError: the count is not such a multiple, or there are not as many questions.
     """
     each = count // len(OPERATIONS)
     if count < 50 or count % len(OPERATIONS):
@@ -170,7 +172,7 @@ def make_splits(rng: np.random.Generator, count: int = 10_000, arguments: int = 
         raise ValueError(f"{arguments} arguments do not give {count} different questions")
     order = rng.permutation(np.concatenate(chosen))
     one, two = int(0.8 * count), int(0.9 * count)
-    return Splits(*(drawn.take(part) for part in np.split(order, [one, two])))
+    return TwoDigitSplits(*(drawn.take(part) for part in np.split(order, [one, two])))
 
 
 def answers(model: Decoder, data: Questions, batch_size: int = 500) -> list[list[int]]:

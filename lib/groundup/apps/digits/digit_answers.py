@@ -1,6 +1,5 @@
 """Ask the digit models in the terminal: one question, or one after another."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +7,11 @@ from typing import Any
 
 from rich.text import Text
 
-from groundup.apps.digits import one_digit, show_digits, two_digits
+from groundup.apps.digits import digit_model, digit_training, two_digit_model
 from groundup.apps.digits.questions import EXAMPLE, Question, read_question
 from groundup.apps.session import bars
-from groundup.apps.session.training import read_notes, unfinished
+from groundup.apps.session.task import recipe_of
+from groundup.apps.session.training import read_notes, unfinished_path
 from groundup.lab.console import console, typed_lines
 from groundup.lab.errors import UserError
 from groundup.scratch.decoder import Decoder
@@ -19,7 +19,7 @@ from groundup.scratch.encoder import Encoder
 from groundup.scratch.tasks.digits import VOCABULARY
 
 _DIGITS = "0123456789"
-INTERRUPTED = 130
+_INTERRUPTED = 130
 
 Loaded = tuple[Encoder | Decoder, int]
 """A model, and how many numbers a question to it has."""
@@ -46,9 +46,9 @@ class Models:
         question = read_question(text)
         model, arguments = self.load(question)
         if isinstance(model, Decoder):
-            _show_written(text, two_digits.ask(model, question, arguments))
+            _show_written(text, two_digit_model.ask(model, question, arguments))
         else:
-            _show_chosen(text, one_digit.ask(model, question, arguments))
+            _show_chosen(text, digit_model.ask(model, question, arguments))
 
     def load(self, question: Question | None = None) -> Loaded:
         """The model for a question, or for those on numbers below 10."""
@@ -59,17 +59,15 @@ class Models:
                     f"no checkpoint at {path}; make one with groundup digits train --output"
                 )
             notes = read_notes(path)
-            arguments = json.loads(notes.get("recipe", "{}")).get("arguments", 3)
-            load = (
-                two_digits.load if notes.get("task") == two_digits.TASK else one_digit.load_digits
-            )
-            self._loaded[path] = load(path), arguments
+            two_digit = notes.get("task") == two_digit_model.TASK.name
+            model, _ = (two_digit_model.TASK if two_digit else digit_model.TASK).load(path)
+            self._loaded[path] = model, recipe_of(notes).get("arguments", 3)
         return self._loaded[path]
 
     def _here(self, question: Question | None) -> Path:
         """This folder's model for a question."""
         above_9 = question is not None and max(question.numbers) > 9
-        path = two_digits.checkpoint_path() if above_9 else one_digit.checkpoint_path()
+        path = (two_digit_model.TASK if above_9 else digit_model.TASK).path
         if path.exists():
             return path
         if above_9:
@@ -77,13 +75,13 @@ class Models:
                 "numbers above 9 are answered by another model, and it takes minutes to train: "
                 "groundup digits train --two-digit"
             )
-        if unfinished(path).exists():
+        if unfinished_path(path).exists():
             raise UserError(
                 f"the training of {path} is not finished; go on with groundup digits train --resume"
             )
         if question is not None:
-            one_digit.token_ids(question)  # refused before a model is trained for it
-        show_digits.train({}, None)
+            digit_model.token_ids(question)  # refused before a model is trained for it
+        digit_training.train({}, None)
         return path
 
 
@@ -118,18 +116,18 @@ def ask(question: str | None, path: Path | None) -> int:
                 code = code if asked else error.exit_code
     except KeyboardInterrupt:
         console.print()
-        return INTERRUPTED
+        return _INTERRUPTED
     return code
 
 
-def _show_chosen(question: str, answer: one_digit.Answer) -> None:
+def _show_chosen(question: str, answer: digit_model.DigitAnswer) -> None:
     _head(question, int(answer.probabilities.argmax()))
     console.print()
     _print(bars.likeliest(answer.probabilities, _DIGITS))
     _where(answer.tokens, answer.attention)
 
 
-def _show_written(question: str, written: Sequence[two_digits.Written]) -> None:
+def _show_written(question: str, written: Sequence[two_digit_model.WrittenToken]) -> None:
     _head(question, "".join(each.token for each in written if each.token in _DIGITS))
     for place, each in enumerate(written, start=1):
         console.print(Text(f"\nToken {place} of the answer: {each.token}", style="bold"))

@@ -1,53 +1,16 @@
 """The commands of the NumPy models, as a user calls them: digits train, ask, report; text."""
 
-import contextlib
-import io
 import os
 import re
-import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from groundup.cli import main
-
-
-@dataclass
-class Done:
-    """What a call of the command line left."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*arguments: str, cwd: Path) -> Done:
-    """Call it in this process: thirty new ones would spend their time on imports."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        try:
-            code = main(list(arguments))
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
-
-
-@pytest.fixture(autouse=True)
-def _default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GROUNDUP_RUNS", raising=False)
-
-
-def assert_one_line_error(result: Done, code: int, *words: str) -> None:
-    assert result.returncode == code, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    for word in words:
-        assert word in lines[0]
-
+Call = Callable[..., Any]
 
 TWO = ("--size", "small", "--epochs", "2", "--two-digit")
 TINY = ("--width", "16", "--context", "16", "--steps", "200", "--batch-size", "8", "--lr", "0.01")
@@ -60,7 +23,7 @@ TINY = ("--width", "16", "--context", "16", "--steps", "200", "--batch-size", "8
         (["digits", "train", "--lr", "0"], ["lr must be positive", "0.0"]),
         (["digits", "train", "--lr", "nan"], ["lr must be positive", "nan"]),
         (["digits", "train", "--arguments", "6"], ["2 to 5", "6"]),
-        (["digits", "train", "--batch-size", "4001"], ["4000 inputs", "4001"]),
+        (["digits", "train", "--batch-size", "4001"], ["4000 questions", "4001"]),
         (["digits", "train", "--seed", "-1"], ["seed", "-1"]),
         (["digits", "train", "--resume"], ["no unfinished training", "--resume"]),
         (["digits", "train", "--question", "Max ( 1 2 3 )"], ["--step-by-step"]),
@@ -83,8 +46,10 @@ TINY = ("--width", "16", "--context", "16", "--steps", "200", "--batch-size", "8
         (["text", "write", "--temperature", "-1"], ["temperature", "-1.0"]),
     ],
 )
-def test_wrong_calls(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    assert_one_line_error(run(*arguments, cwd=tmp_path), 2, *words)
+def test_wrong_calls(
+    tmp_path: Path, groundup: Call, arguments: list[str], words: list[str]
+) -> None:
+    groundup(*arguments).assert_one_line_error(2, *words)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -104,42 +69,42 @@ def test_wrong_calls(tmp_path: Path, arguments: list[str], words: list[str]) -> 
     ],
 )
 def test_texts_that_cannot_be_read(
-    tmp_path: Path, source: str, content: bytes | None, words: str | None
+    tmp_path: Path, groundup: Call, source: str, content: bytes | None, words: str | None
 ) -> None:
     (tmp_path / "book.txt").write_text("The sea was calm.\n" * 200)
     if source == ".":
         (tmp_path / "old.txt").write_bytes(b"B\xe4r")
     if content is not None:
         (tmp_path / source).write_bytes(content)
-    result = run("text", "train", "--data", source, *TINY, "--steps", "1", cwd=tmp_path)
+    result = groundup("text", "train", "--data", source, *TINY, "--steps", "1")
     if words is None:
         assert result.returncode == 0, result.stderr
     else:
-        assert_one_line_error(result, 2, words)
+        result.assert_one_line_error(2, words)
 
 
-def test_an_old_text_of_windows_is_trained_on(tmp_path: Path) -> None:
+def test_an_old_text_of_windows_is_trained_on(tmp_path: Path, groundup: Call) -> None:
     (tmp_path / "old.TXT").write_bytes("Ein Bär aß.\r\n".encode("cp1252") * 100)
     (tmp_path / "new.jsonl").write_text('{"text": "Noch ein Bär."}\n{"text": null}\n', "utf-8")
     options = ("--data", ".", "--encoding", "cp1252", *TINY, "--steps", "2")
-    trained = run("text", "train", *options, cwd=tmp_path)
+    trained = groundup("text", "train", *options)
     assert trained.returncode == 0, trained.stderr
     assert "rows without text: 1" in trained.stdout
     assert "files in UTF-8, not in cp1252: 1 (new.jsonl)" in trained.stdout
-    wrong = run("text", "train", "--data", ".", "--encoding", "hex", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "no encoding 'hex'")
+    wrong = groundup("text", "train", "--data", ".", "--encoding", "hex")
+    wrong.assert_one_line_error(2, "no encoding 'hex'")
 
 
-def test_unreadable_checkpoint(tmp_path: Path) -> None:
+def test_unreadable_checkpoint(tmp_path: Path, groundup: Call) -> None:
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not a checkpoint")
     for command in (["digits", "ask", "Max ( 1 2 3 )"], ["digits", "report"], ["text", "write"]):
-        result = run(*command, "--checkpoint", str(damaged), cwd=tmp_path)
-        assert_one_line_error(result, 2, "damaged.safetensors", "train again")
+        result = groundup(*command, "--checkpoint", str(damaged))
+        result.assert_one_line_error(2, "damaged.safetensors", "train again")
 
 
-def test_digits_train_ask_report(tmp_path: Path) -> None:
-    trained = run("digits", "train", "--epochs", "2", cwd=tmp_path)
+def test_digits_train_ask_report(tmp_path: Path, groundup: Call) -> None:
+    trained = groundup("digits", "train", "--epochs", "2")
     assert trained.returncode == 0, trained.stderr
     assert "312 steps of 64, the fast step" in trained.stdout
     assert re.search(r"Right on \d+\.\d% of inputs never seen in training \(First ", trained.stdout)
@@ -148,42 +113,42 @@ def test_digits_train_ask_report(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
         *("model.safetensors", "model.curves.png", "record.parquet"),
     }
-    asked = run("digits", "ask", "Second ( 4 7 1 )", cwd=tmp_path)
+    asked = groundup("digits", "ask", "Second ( 4 7 1 )")
     assert "Second ( 4 7 1 ) = 7" in asked.stdout
     assert "mean over heads" in asked.stdout
-    wrong = run("digits", "ask", "Maximum ( 4 7 1 )", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "'Maximum'", "First, Second, Last, Max, Min")
-    wrong = run("digits", "ask", "Max ( 4 7 )", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "three digits")
-    wrong = run("text", "write", "--checkpoint", "runs/digits/model.safetensors", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "a model of digits, not of text")
-    report = run("digits", "report", cwd=tmp_path)
+    wrong = groundup("digits", "ask", "Maximum ( 4 7 1 )")
+    wrong.assert_one_line_error(2, "'Maximum'", "First, Second, Last, Max, Min")
+    wrong = groundup("digits", "ask", "Max ( 4 7 )")
+    wrong.assert_one_line_error(2, "three digits")
+    wrong = groundup("text", "write", "--checkpoint", "runs/digits/model.safetensors")
+    wrong.assert_one_line_error(2, "a model of digits, not of text")
+    report = groundup("digits", "report")
     assert report.returncode == 0, report.stderr
     for words in ("Right answers to 500", "layer 2 head 4", "focused 0.", "rank correlation"):
         assert words in report.stdout
     assert (folder / "model.heads.png").is_file()
-    runs = run("runs", cwd=tmp_path)
+    runs = groundup("runs")
     assert runs.stdout.count("digits") == 1
 
 
-def test_other_numbers_of_arguments_are_remembered(tmp_path: Path) -> None:
+def test_other_numbers_of_arguments_are_remembered(tmp_path: Path, groundup: Call) -> None:
     small = ("--arguments", "2", "--size", "small", "--epochs", "1", "--output", "two.safetensors")
-    assert run("digits", "train", *small, cwd=tmp_path).returncode == 0
-    asked = run("digits", "ask", "Max ( 5 3 )", "--checkpoint", "two.safetensors", cwd=tmp_path)
+    assert groundup("digits", "train", *small).returncode == 0
+    asked = groundup("digits", "ask", "Max ( 5 3 )", "--checkpoint", "two.safetensors")
     assert "Max ( 5 3 ) = " in asked.stdout
-    wrong = run("digits", "ask", "Max ( 5 3 9 )", "--checkpoint", "two.safetensors", cwd=tmp_path)
-    assert_one_line_error(wrong, 2, "2 digits")
+    wrong = groundup("digits", "ask", "Max ( 5 3 9 )", "--checkpoint", "two.safetensors")
+    wrong.assert_one_line_error(2, "2 digits")
 
 
-def test_step_by_step_in_a_pipe(tmp_path: Path) -> None:
+def test_step_by_step_in_a_pipe(tmp_path: Path, groundup: Call) -> None:
     small = ("--size", "small", "--epochs", "1", "--arguments", "2", "--output", "m.safetensors")
-    shown = run("digits", "train", *small, "--step-by-step", "--question", "Min(4 2)", cwd=tmp_path)
+    shown = groundup("digits", "train", *small, "--step-by-step", "--question", "Min(4 2)")
     assert shown.returncode == 0, shown.stderr
     steps = re.findall(r"after step (\d+) ", shown.stdout)
     assert steps == ["0", "1", "2", "5", "10", "20"]
     assert shown.stdout.count("the last update ") == 5
     # It looks and changes nothing: the model is the one that is trained without it.
-    run("digits", "train", *small[:-1], "plain.safetensors", cwd=tmp_path)
+    groundup("digits", "train", *small[:-1], "plain.safetensors")
     import numpy as np
     from safetensors.numpy import load_file
 
@@ -193,27 +158,27 @@ def test_step_by_step_in_a_pipe(tmp_path: Path) -> None:
         np.testing.assert_array_equal(shown_model[name], value)
 
 
-def test_two_digit_train_and_ask(tmp_path: Path) -> None:
-    trained = run("digits", "train", *TWO, cwd=tmp_path)
+def test_two_digit_train_and_ask(tmp_path: Path, groundup: Call) -> None:
+    trained = groundup("digits", "train", *TWO)
     assert trained.returncode == 0, trained.stderr
     before = trained.stdout.index("50 steps of 64: about ")  # the time is said first
     assert before < trained.stdout.index("step      0")
-    asked = run("digits", "ask", "Max ( 53, 9, 70 )", cwd=tmp_path)
+    asked = groundup("digits", "ask", "Max ( 53, 9, 70 )")
     assert asked.stdout.strip().startswith("Max ( 53, 9, 70 ) =")
     assert "Token 1 of the answer: " in asked.stdout
     at = ("--checkpoint", "runs/two-digits/model.safetensors")
-    assert "Max ( 5 3 9 ) =" in run("digits", "ask", "Max ( 5 3 9 )", *at, cwd=tmp_path).stdout
+    assert "Max ( 5 3 9 ) =" in groundup("digits", "ask", "Max ( 5 3 9 )", *at).stdout
     for question, word in {"Max ( 530 9 7 )": "0 to 99", "Max ( 53 9 )": "3 numbers"}.items():
-        assert_one_line_error(run("digits", "ask", question, cwd=tmp_path), 2, word)
-    assert "10 to 99" in run("digits", "report", *at, cwd=tmp_path).stdout
+        groundup("digits", "ask", question).assert_one_line_error(2, word)
+    assert "10 to 99" in groundup("digits", "report", *at).stdout
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "bpe"])
-def test_text_train_and_write(tmp_path: Path, tokenizer: str) -> None:
+def test_text_train_and_write(tmp_path: Path, groundup: Call, tokenizer: str) -> None:
     story = "Zoë sat by the sea. The sea was calm, and Zoë was glad.\n\n"
     (tmp_path / "book.txt").write_text(story * 60, encoding="utf-8")
     options = ("--data", "book.txt", "--tokenizer", tokenizer, "--vocabulary", "280", *TINY)
-    trained = run("text", "train", *options, cwd=tmp_path)
+    trained = groundup("text", "train", *options)
     assert trained.returncode == 0, trained.stderr
     rows = re.findall(r"(before|unigram|after).*?([\d,.]+) +([\d.]+)\n", trained.stdout)
     before, unigram, after = (float(bits) for _, _, bits in rows)
@@ -222,35 +187,30 @@ def test_text_train_and_write(tmp_path: Path, tokenizer: str) -> None:
     assert {path.name for path in folder.iterdir()} == {
         *("model.safetensors", "model.curves.png", "record.parquet"),
     }
-    first = run("text", "write", "The sea", "--tokens", "40", "--top-k", "5", cwd=tmp_path)
+    first = groundup("text", "write", "The sea", "--tokens", "40", "--top-k", "5")
     assert first.stdout.startswith("The sea")
     assert len(first.stdout) > len("The sea\n")
-    again = run("text", "write", "The sea", "--tokens", "40", "--top-k", "5", cwd=tmp_path)
+    again = groundup("text", "write", "The sea", "--tokens", "40", "--top-k", "5")
     assert again.stdout == first.stdout
-    other = run("text", "write", "The sea", "--tokens", "40", "--seed", "1", cwd=tmp_path)
+    other = groundup("text", "write", "The sea", "--tokens", "40", "--seed", "1")
     assert other.stdout != first.stdout
     # Beyond the context of 16 tokens too.
-    greedy = run("text", "write", "The sea", "--greedy", "--tokens", "60", cwd=tmp_path)
+    greedy = groundup("text", "write", "The sea", "--greedy", "--tokens", "60")
     assert greedy.returncode == 0, greedy.stderr
-    beam = run("text", "write", "The", "--beam", "3", cwd=tmp_path)
+    beam = groundup("text", "write", "The", "--beam", "3")
     assert "log probability -" in beam.stdout
-    assert_one_line_error(
-        run("text", "write", "The", "--beam", "3", "--tokens", "50", cwd=tmp_path), 2, "max_length"
+    groundup("text", "write", "The", "--beam", "3", "--tokens", "50").assert_one_line_error(
+        2, "max_length"
     )
     if tokenizer == "char":
-        assert_one_line_error(run("text", "write", "Ørsted", cwd=tmp_path), 2, "'Ø'", "trained on")
-    wrong = run(
-        "digits",
-        "ask",
-        "Max ( 1 2 3 )",
-        "--checkpoint",
-        str(folder / "model.safetensors"),
-        cwd=tmp_path,
+        groundup("text", "write", "Ørsted").assert_one_line_error(2, "'Ø'", "trained on")
+    wrong = groundup(
+        "digits", "ask", "Max ( 1 2 3 )", "--checkpoint", str(folder / "model.safetensors")
     )
-    assert_one_line_error(wrong, 2, "a model of text")
+    wrong.assert_one_line_error(2, "a model of text")
 
 
-def test_without_the_packages_that_only_some_need(tmp_path: Path) -> None:
+def test_without_the_packages_that_only_some_need(tmp_path: Path, groundup_apart: Call) -> None:
     """Figures and records are left out where their packages are missing; nothing else is."""
     block = (
         "import sys\n"
@@ -272,31 +232,21 @@ def test_without_the_packages_that_only_some_need(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(block)
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path[1:])])
 
-    def without(*arguments: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "groundup", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+    without = partial(groundup_apart, PYTHONPATH=path)
 
     small = ("--size", "small", "--epochs", "1")
     assert without("digits", "train", *small).returncode == 0
     assert os.listdir(tmp_path / "runs" / "digits") == ["model.safetensors"]
     assert "Right answers" in without("digits", "report").stdout
     missing = without("text", "train", "--tokenizer", "bpe", *TINY)
-    assert_one_line_error(missing, 2, "tokenizers", "pip install")
+    missing.assert_one_line_error(2, "tokenizers", "pip install")
 
 
-def test_a_text_training_that_diverges_leaves_nothing(tmp_path: Path) -> None:
+def test_a_text_training_that_diverges_leaves_nothing(tmp_path: Path, groundup: Call) -> None:
     (tmp_path / "book.txt").write_text("The cat sat.\n\n" * 200, encoding="utf-8")
-    result = run(
+    result = groundup(
         *("text", "train", "--data", "book.txt", "--output", "out/m.safetensors"),
         *(*TINY, "--lr", "1e30"),
-        cwd=tmp_path,
     )
-    assert_one_line_error(result, 1, "A lower --lr may help")
+    result.assert_one_line_error(1, "A lower --lr may help")
     assert not list((tmp_path / "out").iterdir())

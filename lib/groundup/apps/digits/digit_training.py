@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from groundup.apps.digits import one_digit, step_by_step, two_digits
-from groundup.apps.session import show_training
-from groundup.apps.session.training import Point, Training, choose_recipe
+from groundup.apps.digits import digit_model, step_by_step, two_digit_model
+from groundup.apps.digits.recipes import TwoDigitRecipe
+from groundup.apps.session import training_display
+from groundup.apps.session.training import Point, ResumableTraining
 from groundup.lab.console import console
 from groundup.scratch.analysis import confusion, overfitting_warning
 from groundup.scratch.decoder import Decoder
@@ -31,39 +32,39 @@ def train(
     """Train the digit model, keep it, and say how good it is on inputs it never saw.
 
     Args:
-        given: the fields of :class:`groundup.apps.digits.one_digit.Recipe`; None where not given.
+        given: fields of :class:`~groundup.apps.digits.recipes.DigitRecipe`; None: not given.
         path: of the model. None: this folder's.
         resume: go on with the unfinished training.
         question: show what it changes for this question, step by step.
     """
-    path = path or one_digit.checkpoint_path()
-    recipe = choose_recipe(one_digit.Recipe, one_digit.TASK, given, path, resume)
-    training, test = one_digit.begin(recipe, path)
+    path = path or digit_model.TASK.path
+    recipe = digit_model.TASK.choose_recipe(given, path, resume)
+    training, test = digit_model.begin(recipe, path)
     if resume:
         training.restore()
     config = recipe.config
-    plain = one_digit.uses_plain_functions() or recipe.plain
+    plain = digit_model.uses_plain_functions() or recipe.plain
     console.print(
         f"Training the digit model: NumPy, every gradient by hand.\n"
         f"{_epochs(recipe.epochs)} of the {recipe.size} size, {config.steps:,} steps of "
         f"{config.batch_size}, {'plain functions' if plain else 'the fast step'}."
     )
-    show_training.announce(training)
+    training_display.announce(training)
     show = None if question is None else step_by_step.begin(training, question, recipe)
-    seconds = show_training.run(training, _again("digits train", path, one_digit), show)
+    seconds = training_display.run(training, digit_model.TASK.again(path), show)
     result = accuracy(training.model, test)
     console.print(_shares(result, "inputs never seen in training"))
-    for line in mistakes(training.model, test):
+    for line in describe_mistakes(training.model, test):
         console.print(Text(line))
     _warn(training.points)
-    show_training.close(training, seconds, result)
+    training_display.close(training, seconds, result)
 
 
 def train_two_digit(given: dict[str, Any], path: Path | None, resume: bool = False) -> None:
     """The same for the model of two-digit numbers, which says first how long it will take."""
-    path = path or two_digits.checkpoint_path()
-    recipe = choose_recipe(two_digits.Recipe, two_digits.TASK, given, path, resume)
-    training, test = two_digits.begin(recipe, path)
+    path = path or two_digit_model.TASK.path
+    recipe = two_digit_model.TASK.choose_recipe(given, path, resume)
+    training, test = two_digit_model.begin(recipe, path)
     if resume:
         training.restore()
     config = recipe.config
@@ -73,15 +74,15 @@ def train_two_digit(given: dict[str, Any], path: Path | None, resume: bool = Fal
         f"{config.batch_size}: about {_duration(_predict_seconds(recipe, training))} here. "
         "Ctrl-C stops it, --resume goes on."
     )
-    show_training.announce(training)
-    seconds = show_training.run(training, _again("digits train --two-digit", path, two_digits))
+    training_display.announce(training)
+    seconds = training_display.run(training, two_digit_model.TASK.again(path))
     result = exact_match(training.model, test)
     console.print(_shares(result, "questions never seen in training"))
     _warn(training.points)
-    show_training.close(training, seconds, result)
+    training_display.close(training, seconds, result)
 
 
-def mistakes(model: Encoder, data: Examples, most: int = 5) -> list[str]:
+def describe_mistakes(model: Encoder, data: Examples, most: int = 5) -> list[str]:
     """Lines that say which digits were taken for which, and an example of each."""
     answers = predict(model, data).argmax(axis=-1)
     counts = confusion(data.answers, answers, len(_DIGITS))
@@ -111,14 +112,9 @@ def _shares(result: dict[str, float], of: str) -> str:
     return f"Right on {result['all']:.1%} of {of} ({shares})."
 
 
-def _again(command: str, path: Path, room: Any) -> str:
-    output = "" if path == room.checkpoint_path() else f" --output {path}"
-    return f"groundup {command}{output}"
-
-
-def _predict_seconds(recipe: two_digits.Recipe, training: Training[Decoder]) -> float:
+def _predict_seconds(recipe: TwoDigitRecipe, training: ResumableTraining[Decoder]) -> float:
     """The seconds that are left, from a few steps of a model that is thrown away."""
-    trial, _ = two_digits.begin(recipe, training.path)
+    trial, _ = two_digit_model.begin(recipe, training.path)
     steps = trial.steps()
     next(steps)  # the first one warms up
     began = time.perf_counter()

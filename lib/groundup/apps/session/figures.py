@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from groundup.apps.session.training import Training
-from groundup.lab.files import atomic_file
+from groundup.apps.session.training import ResumableTraining
+from groundup.lab.plot import COLOURS, figure, save_figure
 from groundup.scratch.probe import Geometry
 from groundup.scratch.types import Array
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def installed() -> bool:
@@ -21,14 +18,12 @@ def installed() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def draw_training(training: Training[Any]) -> Path:
+def draw_training(training: ResumableTraining[Any]) -> Path:
     """Draw the loss of each step, the held-out loss, and the accuracy if it was measured.
 
     Returns:
         The file: ``NAME.curves.png`` beside the model.
     """
-    from groundup.lab.plot import COLOURS, figure
-
     steps = [point["step"] for point in training.points]
     score = "accuracy" if "accuracy" in training.points[0] else "perplexity"
     fig, (left, right) = figure(1, 2, width=9, height=3)
@@ -46,7 +41,7 @@ def draw_training(training: Training[Any]) -> Path:
     right.set(xlabel="step", ylabel=f"{score}, held out")
     if score == "perplexity":
         right.set_yscale("log")
-    return _keep(fig, training.path.with_suffix(".curves.png"))
+    return save_figure(fig, training.path.with_suffix(".curves.png"))
 
 
 def draw_heads(path: Path, shares: Array, operations: Sequence[str]) -> Path:
@@ -57,8 +52,6 @@ def draw_heads(path: Path, shares: Array, operations: Sequence[str]) -> Path:
         shares: (layers, H, operations), from :func:`groundup.scratch.analysis.head_entropy`.
         operations: their names.
     """
-    from groundup.lab.plot import figure
-
     fig, axis = figure(width=6, height=3)
     rows = shares.reshape(-1, shares.shape[-1])
     heads = [f"layer {i + 1} head {j + 1}" for i, j in np.ndindex(*shares.shape[:2])]
@@ -70,23 +63,15 @@ def draw_heads(path: Path, shares: Array, operations: Sequence[str]) -> Path:
         colour = "#111" if share > 0.5 else "#eee"
         axis.text(j, i, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
     fig.colorbar(picture, ax=axis, label="0: one token, 1: all alike")
-    return _keep(fig, path)
+    return save_figure(fig, path)
 
 
 def draw_digits(path: Path, geometry: Geometry) -> Path:
     """Draw the embeddings of the digits on their first two principal axes."""
-    from groundup.lab.plot import COLOURS, figure
-
     fig, axis = figure(width=5, height=4)
     axis.plot(*geometry.coordinates.T, "-", color=COLOURS[0], linewidth=0.8)
     for digit, (x, y) in enumerate(geometry.coordinates):
         axis.annotate(str(digit), (x, y), fontsize=13, ha="center", va="center", color=COLOURS[1])
     first, second = geometry.explained
     axis.set(xlabel=f"axis 1 ({first:.0%} of the variance)", ylabel=f"axis 2 ({second:.0%})")
-    return _keep(fig, path)
-
-
-def _keep(fig: "Figure", path: Path) -> Path:
-    with atomic_file(path) as temporary:
-        fig.savefig(temporary, format="png", dpi=150, facecolor="white")
-    return path
+    return save_figure(fig, path)

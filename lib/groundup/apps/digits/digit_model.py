@@ -1,4 +1,4 @@
-"""The digit model of the command line: its recipe, its training, its answers."""
+"""The digit model of the command line: its training, its answers."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from groundup.apps.digits.questions import Question
-from groundup.apps.session.training import Training, read_notes
+from groundup.apps.digits.recipes import DigitRecipe
+from groundup.apps.session.task import Task
+from groundup.apps.session.training import ResumableTraining
 from groundup.lab.errors import UserError
-from groundup.lab.ranges import require_whole
-from groundup.lab.records import runs_directory
 from groundup.scratch import checkpoint
 from groundup.scratch.activations import softmax
 from groundup.scratch.checkpoint import Moments
@@ -27,65 +27,13 @@ from groundup.scratch.tasks.digits import (
     accuracy,
     make_splits,
     parse,
-    steps,
 )
-from groundup.scratch.trainer import Step, TrainConfig, predict, train
+from groundup.scratch.trainer import OptimizerStep, TrainConfig, predict, train
 from groundup.scratch.types import Array
 
-TASK = "digits"
+TASK = Task("digits", "digits", "groundup digits train", DigitRecipe, checkpoint.load)
 MEASURED = 2_000
 """At most so many validation examples are asked at a measurement."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How ``groundup digits train`` trains. The fields are its options.
-
-    Attributes:
-        size: of an epoch, see :data:`groundup.scratch.tasks.digits.SIZES`.
-        epochs: how many.
-        batch_size: examples in a step.
-        lr: the peak learning rate.
-        arguments: digits in a question.
-        seed: of the split, the first weights and the order.
-        patience: see :class:`~groundup.apps.session.training.Training`.
-        plain: train with the functions the chapters explain, not with their fast twin.
-    """
-
-    size: str = "medium"
-    epochs: int = 4
-    batch_size: int = 64
-    lr: float = 2e-3
-    arguments: int = 3
-    seed: int = 0
-    patience: int | None = None
-    plain: bool = False
-
-    def __post_init__(self) -> None:
-        require_whole(epochs=self.epochs, batch_size=self.batch_size, arguments=self.arguments)
-        if self.patience is not None:
-            require_whole(patience=self.patience)
-        _ = self.config  # refuses what can't be
-        if not 2 <= self.arguments <= 5:
-            raise ValueError(f"arguments: a question has 2 to 5 digits: got {self.arguments}")
-        # Eight in ten of 5 · 10ⁿ inputs are trained on.
-        if self.batch_size > (available := 4 * 10**self.arguments):
-            raise ValueError(
-                f"batch_size: there are {available} inputs to train on: got a batch size of "
-                f"{self.batch_size}"
-            )
-
-    @property
-    def config(self) -> TrainConfig:
-        """The same in steps."""
-        count = steps(self.size, self.epochs, self.batch_size)
-        warmup = min(100, count // 4)
-        return TrainConfig(count, self.batch_size, self.lr, warmup=warmup, seed=self.seed)
-
-
-def checkpoint_path() -> Path:
-    """Where the digit model of this folder is kept."""
-    return runs_directory() / "digits" / "model.safetensors"
 
 
 def uses_plain_functions() -> bool:
@@ -93,7 +41,7 @@ def uses_plain_functions() -> bool:
     return os.environ.get("GROUNDUP_PLAIN", "0") != "0"
 
 
-def begin(recipe: Recipe, path: Path) -> tuple[Training[Encoder], Examples]:
+def begin(recipe: DigitRecipe, path: Path) -> tuple[ResumableTraining[Encoder], Examples]:
     """A training that has not begun, and the test examples, which it never sees."""
     splits = make_splits(np.random.default_rng(recipe.seed), recipe.arguments)
     model = Encoder.create(EncoderConfig(), np.random.default_rng([recipe.seed, 1]))
@@ -107,15 +55,15 @@ def begin(recipe: Recipe, path: Path) -> tuple[Training[Encoder], Examples]:
         right = float((logits.argmax(axis=-1) == validation.answers).mean())
         return {"loss": loss, "accuracy": right}
 
-    training = Training(
-        TASK,
-        recipe,
-        model,
-        config,
-        optimizer,
-        lambda: train_on(splits.train),
-        measure,
-        path,
+    training = ResumableTraining(
+        task=TASK.name,
+        recipe=recipe,
+        model=model,
+        config=config,
+        optimizer=optimizer,
+        steps=lambda: train_on(splits.train),
+        measure=measure,
+        path=path,
         every=max(20, SIZES[recipe.size] // recipe.batch_size // 4),
         patience=recipe.patience,
     )
@@ -124,7 +72,7 @@ def begin(recipe: Recipe, path: Path) -> tuple[Training[Encoder], Examples]:
 
 def _trainer(
     model: Encoder, config: TrainConfig, plain: bool
-) -> tuple[Moments, Callable[[Examples], Iterator[Step]]]:
+) -> tuple[Moments, Callable[[Examples], Iterator[OptimizerStep]]]:
     """An optimizer of a model, and the loop that uses it."""
     if plain:
         optimizer = AdamW(model.params, weight_decay=config.weight_decay)
@@ -134,7 +82,7 @@ def _trainer(
 
 
 def train_digits(
-    config: TrainConfig, path: Path, on_step: Callable[[Step], None]
+    config: TrainConfig, path: Path, on_step: Callable[[OptimizerStep], None]
 ) -> tuple[Encoder, dict[str, float]]:
     """Train a digit model in one go and keep it, as a stage of the tour does.
 
@@ -153,27 +101,12 @@ def train_digits(
     for step in train(model, splits.train, config):
         on_step(step)
     result = accuracy(model, splits.test)
-    checkpoint.save(model, path, {"task": TASK, "test_accuracy": f"{result['all']:.4f}"})
+    checkpoint.save(model, path, {"task": TASK.name, "test_accuracy": f"{result['all']:.4f}"})
     return model, result
 
 
-def load_digits(path: Path) -> Encoder:
-    """The kept digit model.
-
-    Raises:
-        UserError: there is none, it is damaged, or it is a model of something else.
-    """
-    task = read_notes(path).get("task", TASK)
-    if task != TASK:
-        raise UserError(f"{path} is a model of {task}, not of {TASK}")
-    try:
-        return checkpoint.load(path)[0]
-    except ValueError as error:
-        raise UserError(f"{error}; delete it, or train again: groundup digits train") from error
-
-
 @dataclass(frozen=True)
-class Answer:
+class DigitAnswer:
     """What the model says, and where it looked.
 
     Attributes:
@@ -187,7 +120,7 @@ class Answer:
     attention: Array
 
 
-def ask(model: Encoder, question: Question, arguments: int = 3) -> Answer:
+def ask(model: Encoder, question: Question, arguments: int = 3) -> DigitAnswer:
     """Ask one question.
 
     Args:
@@ -201,7 +134,7 @@ def ask(model: Encoder, question: Question, arguments: int = 3) -> Answer:
     ids = token_ids(question, arguments)
     logits, cache = model.forward(np.array([ids]))
     tokens = ["[EOS]" if i == EOS else VOCABULARY[i] for i in ids]
-    return Answer(tokens, softmax(logits[0]), model.attention_maps(cache)[-1][0, :, 0])
+    return DigitAnswer(tokens, softmax(logits[0]), model.attention_maps(cache)[-1][0, :, 0])
 
 
 def token_ids(question: Question, arguments: int = 3) -> list[int]:

@@ -1,19 +1,13 @@
-"""The commands of the course and of whoever maintains it: chapters, generated files, the site."""
+"""The commands that maintain the course: generated files, the proofs of its checks, the site."""
 
 import argparse
 from pathlib import Path
 
-from groundup.cli import mine
 from groundup.cli.parser import Commands, add, add_group, port
-from groundup.lab.errors import UserError
 
 
 def add_commands(commands: Commands) -> None:
     """Add them."""
-    chapter = add(commands, "chapter", _chapter, "run a chapter", "groundup chapter 5")
-    chapter.add_argument("chapter", help="its number or its file")
-    mine.add_option(chapter)
-
     course = add_group(commands, "course", "maintain the course")
     build = add(
         course,
@@ -41,30 +35,6 @@ def add_commands(commands: Commands) -> None:
     serve.add_argument("--port", type=port, default=8000, help="on 127.0.0.1 (default 8000)")
     for command in (site, serve):
         command.add_argument("--target", type=Path, default=Path("site"), help="output folder")
-
-
-def _chapter(options: argparse.Namespace) -> int:
-    import os
-    import subprocess
-    import sys
-
-    from groundup.course import clone, naming
-
-    # As its page is made: on a busy machine a second thread makes minutes of seconds.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    root = clone.root()
-    chapters = {path.name[:2]: path for path in sorted((root / "chapters").glob("[0-9][0-9]_*.py"))}
-    path = chapters.get(f"{naming.chapter_number(options.chapter) or 0:02d}")
-    if path is None:
-        known = ", ".join(number.lstrip("0") for number in chapters) or "none"
-        raise UserError(f"there is no chapter {options.chapter} yet; chapters: {known}")
-    command = [sys.executable, "-m", "groundup.cli.script", str(path)]
-    if options.mine is None:
-        code = subprocess.run(command, check=False).returncode
-        return code if code in (0, 130) else 1
-    from groundup.course.mine import launcher, reference
-
-    return launcher.run(command, options.mine, reference.of_chapter(path))
 
 
 def _build(options: argparse.Namespace) -> int:

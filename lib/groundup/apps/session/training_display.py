@@ -8,20 +8,20 @@ from typing import Any
 
 from rich.text import Text
 
-from groundup.apps.session import curves
-from groundup.apps.session.training import Point, Training, unfinished
+from groundup.apps.session import figures
+from groundup.apps.session.training import Point, ResumableTraining, unfinished_path
 from groundup.lab.console import console, progress_bar
 from groundup.lab.hyperlinks import link_paths
 from groundup.lab.records import RECORD, Record, runs_directory
-from groundup.scratch.trainer import Step
+from groundup.scratch.trainer import OptimizerStep
 
 _LINES = 9  # measurements that are printed
 
 
 def run(
-    training: Training[Any],
+    training: ResumableTraining[Any],
     command: str,
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[OptimizerStep], None] | None = None,
     on_point: Callable[[Point], None] | None = None,
 ) -> float:
     """Train with a bar and a line at every few measurements.
@@ -56,7 +56,7 @@ def run(
         else:
             with progress_bar("steps") as bar:
 
-                def show(step: Step) -> None:
+                def show(step: OptimizerStep) -> None:
                     bar.update(step.step / total, f"step {step.step:,}  loss {step.loss:.3f}")
 
                 training.run(show, point_line)
@@ -75,27 +75,27 @@ def run(
     return time.perf_counter() - began
 
 
-def announce(training: Training[Any]) -> None:
+def announce(training: ResumableTraining[Any]) -> None:
     """Say whether a training goes on, or takes the place of one that was not finished."""
     made, total = training.optimizer.step_count, training.config.steps
     if made:
         console.print(f"Going on after step {made:,} of {total:,}.")
-    elif unfinished(training.path).exists():
+    elif unfinished_path(training.path).exists():
         console.print("An unfinished training is replaced; --resume would have gone on with it.")
 
 
-def close(training: Training[Any], seconds: float, results: dict[str, float]) -> None:
+def close(training: ResumableTraining[Any], seconds: float, results: dict[str, float]) -> None:
     """Keep the model, its curves and its record, and say where."""
     training.finish(results)
     steps = training.optimizer.step_count
     _print(f"{steps:,} steps, {seconds:.1f} s. Kept in {training.path}")
-    if curves.installed():
-        _print(f"Curves: {curves.draw_training(training)}")
+    if figures.installed():
+        _print(f"Curves: {figures.draw_training(training)}")
     if find_spec("pyarrow") and training.path.parent.parent == runs_directory():
         _record(training, seconds, results)
 
 
-def _record(training: Training[Any], seconds: float, results: dict[str, float]) -> None:
+def _record(training: ResumableTraining[Any], seconds: float, results: dict[str, float]) -> None:
     """Note the run where ``groundup runs`` finds it; it replaces that of the model before."""
     directory: Path = training.path.parent
     (directory / RECORD).unlink(missing_ok=True)

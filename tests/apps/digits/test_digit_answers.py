@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundup.apps.digits import one_digit, two_digits
-from groundup.apps.digits.ask_digits import ask
+from groundup.apps.digits import digit_model, two_digit_model
+from groundup.apps.digits.digit_answers import ask
 from groundup.lab.errors import UserError
 from groundup.scratch import checkpoint
 from groundup.scratch.decoder import Decoder
@@ -26,8 +26,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     encoder, decoder = Encoder.create(EncoderConfig(), rng), Decoder.create(MODEL, rng)
     for model, task, path in (
-        (encoder, one_digit.TASK, one_digit.checkpoint_path()),
-        (decoder, two_digits.TASK, two_digits.checkpoint_path()),
+        (encoder, digit_model.TASK.name, digit_model.TASK.path),
+        (decoder, two_digit_model.TASK.name, two_digit_model.TASK.path),
     ):
         path.parent.mkdir(parents=True)
         checkpoint.save(model, path, {"task": task})
@@ -57,10 +57,10 @@ def test_a_question_goes_to_the_model_of_its_numbers(
     [("Maximum ( 5 3 9 )", "'Maximum'"), ("max(5,3)", "three digits"), ("max()", "missing")],
 )
 def test_a_question_that_can_not_be_answered_trains_nothing(question: str, words: str) -> None:
-    one_digit.checkpoint_path().unlink()
+    digit_model.TASK.path.unlink()
     with pytest.raises(UserError, match=words):
         ask(question, None)
-    assert not one_digit.checkpoint_path().exists()
+    assert not digit_model.TASK.path.exists()
 
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
