@@ -13,10 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, StaticCache
 
-from groundup.neobert.attention import split_qkv
+from groundup.neobert.attention import split_groups, split_qkv
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.decoder import NeoDecoderForCausalLM, NeoDecoderModel, next_tokens
-from groundup.neobert.decoder_block import split_groups
 from groundup.neobert.decoder_configuration import NeoDecoderConfig
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.neobert.rope_layout import pairs_to_halves
@@ -409,8 +408,8 @@ def test_logits_to_keep():
     net = model()
     full = net(batch()).logits
     torch.testing.assert_close(net(batch(), logits_to_keep=2).logits, full[:, -2:])
-    places = torch.tensor([0, 4])
-    torch.testing.assert_close(net(batch(), logits_to_keep=places).logits, full[:, places])
+    indices = torch.tensor([0, 4])
+    torch.testing.assert_close(net(batch(), logits_to_keep=indices).logits, full[:, indices])
 
 
 def test_half_precision_loss_is_computed_in_single():

@@ -13,7 +13,7 @@ from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.mlm import (
     MaskedText,
-    begin_at_frequencies,
+    init_bias_from_unigrams,
     log_frequencies,
     mask_tokens,
     masked_loss,
@@ -376,7 +376,7 @@ def test_a_decoder_that_begins_at_frequencies_scores_the_unigram_loss(tokenizer,
     )
     model = NeoBERTForMaskedLM(config)
     frequencies = log_frequencies(data.rows, len(tokenizer))
-    begin_at_frequencies(model.decoder, frequencies)
+    init_bias_from_unigrams(model.decoder, frequencies)
     loss, labels = masked_loss(model, data, 3)
     assert loss == pytest.approx(unigram_loss(frequencies, labels), rel=1e-5)
 

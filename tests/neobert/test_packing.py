@@ -43,12 +43,12 @@ def padded(own: list[Tensor], side: str, width: int = 8, fill: int = 7) -> dict[
     ids = torch.full((len(own), width), fill)
     mask = torch.zeros(len(own), width, dtype=torch.long)
     for row, text in enumerate(own):
-        places = {
+        indices = {
             "right": torch.arange(len(text)),
             "left": torch.arange(width - len(text), width),
             "between": torch.randperm(width)[: len(text)].sort().values,
         }[side]
-        ids[row, places], mask[row, places] = text, 1
+        ids[row, indices], mask[row, indices] = text, 1
     return {"input_ids": ids, "attention_mask": mask}
 
 
@@ -59,7 +59,7 @@ def gradients(net: torch.nn.Module) -> dict[str, Tensor]:
 
 
 @pytest.fixture(params=["eager", "by document", "padded"])
-def engine(request, monkeypatch) -> str:
+def backend(request, monkeypatch) -> str:
     """Each way a pack is run on a CPU that has a gradient; the second and third are SDPA's."""
     if request.param == "eager":
         return "eager"
@@ -69,9 +69,9 @@ def engine(request, monkeypatch) -> str:
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("changes", [{}, {"position_embedding_type": "absolute"}])
-def test_packed_equals_separate(engine, dtype, limit, changes):
+def test_packed_equals_separate(backend, dtype, limit, changes):
     """Logits and gradients; a text without a token and one of one token among them."""
-    net = model(dtype, attn_implementation=engine, **changes)
+    net = model(dtype, attn_implementation=backend, **changes)
     own = texts([5, 0, 1, 7])
     upstream = [torch.randn(len(text), 50, dtype=dtype) for text in own]
 
@@ -164,8 +164,8 @@ def test_a_pack_of_one_equals_the_text():
 
 
 @pytest.mark.parametrize("bound", [6, 9, 32])
-def test_max_seqlen_may_be_a_bound(bound, engine):
-    net = model(torch.float64, attn_implementation=engine)
+def test_max_seqlen_may_be_a_bound(bound, backend):
+    net = model(torch.float64, attn_implementation=backend)
     batch = packed(texts([2, 6]))
     torch.testing.assert_close(
         net(**batch, max_seqlen=bound).logits, net(**batch).logits, rtol=1e-12, atol=1e-12
@@ -206,8 +206,8 @@ def test_no_mask_equals_all_ones_bit_for_bit(form):
 
 
 @pytest.mark.parametrize("empty", [[1], [0, 2], [0, 1, 2]])
-def test_rows_without_a_token_are_zero_and_have_gradients(engine, empty):
-    net = model(attn_implementation=engine)
+def test_rows_without_a_token_are_zero_and_have_gradients(backend, empty):
+    net = model(attn_implementation=backend)
     batch = padded(texts([8, 4, 6]), "right")
     batch["attention_mask"][empty] = 0
     others = [row for row in range(3) if row not in empty]
@@ -223,8 +223,8 @@ def test_rows_without_a_token_are_zero_and_have_gradients(engine, empty):
 
 
 @pytest.mark.parametrize("form", ["int", "float"])
-def test_a_batch_of_no_texts(form, engine):
-    net = model(attn_implementation=engine)
+def test_a_batch_of_no_texts(form, backend):
+    net = model(attn_implementation=backend)
     ids = torch.zeros(0, 5, dtype=torch.long)
     assert net(ids).logits.shape == (0, 5, 50)
     assert net(ids, FORMS[form](ids)).logits.shape == (0, 5, 50)

@@ -295,13 +295,13 @@ def test_windows_count_real_tokens():
     )
 
 
-@pytest.mark.parametrize("engine", ["eager", "sdpa", "flex_attention"])
+@pytest.mark.parametrize("backend", ["eager", "sdpa", "flex_attention"])
 @torch.no_grad()
-def test_packs_with_windows_equal_their_texts(engine):
+def test_packs_with_windows_equal_their_texts(backend):
     net = model(**LOCAL)
     own = [text(n, n) for n in (5, 1, 9)]
     apart = torch.cat([transcribed(net, each) for each in own])
-    net.set_attn_implementation(engine)
+    net.set_attn_implementation(backend)
     together = net(torch.cat(own)[None], cu_seqlens=torch.tensor([0, 5, 6, 15])).logits[0]
     torch.testing.assert_close(together, apart, **exact)
 

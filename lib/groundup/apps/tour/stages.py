@@ -22,7 +22,7 @@ from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.losses import IGNORE
 from groundup.neobert.mlm import (
     MaskedText,
-    begin_at_frequencies,
+    init_bias_from_unigrams,
     log_frequencies,
     masked_loss,
     tokenize_rows,
@@ -158,7 +158,7 @@ def pretrain(tour: Tour, bar: ProgressBar, name: str, loop: LoopConfig) -> Resul
     data = MaskedText(rows, tokenizer, plan.masked_batch, seed=tour.seed)
     frequencies = log_frequencies(rows, len(tokenizer))
     assert isinstance(model.decoder, torch.nn.Linear)
-    begin_at_frequencies(model.decoder, frequencies)
+    init_bias_from_unigrams(model.decoder, frequencies)
     with torch.no_grad():
         # What the model says of a hidden token then comes from its context alone, and the blocks
         # need not outshout the other tokens' embeddings to say it.
