@@ -2,7 +2,8 @@
 
 import numpy as np
 import torch
-from groundup.course.implementations import variant
+
+from groundup.course.exercises.implementations import variant
 
 
 @variant("11.1", replaces="split_qkv")
