@@ -29,7 +29,7 @@ from groundup.data.tokenizer import train_tokenizer
 from groundup.lab.plot import COLOURS, figure, show
 from groundup.neobert import cpu_kernels
 from groundup.neobert.attention import attention, split_qkv
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.neobert.block import NeoBERTLayer, rotation
 from groundup.neobert.classification import (
     NeoBERTForSequenceClassification,
@@ -520,7 +520,7 @@ entries = {
 }
 (bare / "config.json").write_text(json.dumps(entries))
 
-register()
+register_auto_classes()
 with torch.no_grad():
     masked = AutoModelForMaskedLM.from_pretrained(bare).eval()
     encoder = AutoModel.from_pretrained(bare).eval()

@@ -14,7 +14,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.neobert.classification import (
     NeoBERTForSequenceClassification,
     NeoBERTForTokenClassification,
@@ -299,7 +299,7 @@ def test_tuples_states_and_weights(model, cls):
     [(TEXT, AutoModelForSequenceClassification), (TOKEN, AutoModelForTokenClassification)],
 )
 def test_auto_classes(model, cls, auto, tmp_path):
-    register()
+    register_auto_classes()
     net = model(cls, dtype=torch.float32, problem_type=None)
     net.save_pretrained(tmp_path)
     loaded = auto.from_pretrained(tmp_path)

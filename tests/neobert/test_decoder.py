@@ -598,9 +598,9 @@ def test_heads_of_keys_must_divide_heads_of_queries(small, groups):
 def test_auto_classes_know_it_without_trust(model, tmp_path):
     from transformers import AutoModel, AutoModelForCausalLM
 
-    from groundup.neobert.auto import register
+    from groundup.neobert.auto import register_auto_classes
 
-    register()
+    register_auto_classes()
     model(seed=1).save(tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert type(loaded) is NeoDecoderForCausalLM

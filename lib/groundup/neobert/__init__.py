@@ -34,7 +34,7 @@ __all__ = [
     "pad_rows",
     "pad_tokens",
     "pairs_to_halves",
-    "register",
+    "register_auto_classes",
     "slope_errors",
     "tokenize_rows",
     "unigram_loss",
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from groundup.neobert.auto import register
+    from groundup.neobert.auto import register_auto_classes
     from groundup.neobert.batch_layout import BatchLayout, Packed, pack, pad_tokens, unpad
     from groundup.neobert.block import NeoBERTLayer
     from groundup.neobert.classification import (

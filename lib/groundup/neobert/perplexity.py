@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from groundup.data.strings import lone_surrogate
 from groundup.neobert.generation import generate_text
 from groundup.neobert.losses import IGNORE
-from groundup.neobert.windows import WindowRow, windows
+from groundup.neobert.windows import WindowRow, overlapping_windows
 from groundup.train.module_mode import evaluation_mode
 
 if TYPE_CHECKING:
@@ -245,7 +245,9 @@ class PerplexityEvaluator:
 
     def _rows(self, number: int, ids: list[int], special: list[bool]) -> Iterator[WindowRow]:
         """What the model is shown of a text, and what it is asked there."""
-        for begin, end, first, stop in windows(len(ids), self._window, self._stride, self._behind):
+        for begin, end, first, stop in overlapping_windows(
+            len(ids), self._window, self._stride, self._behind
+        ):
             asked = [i for i in range(first, stop) if not special[i]]
             if not self.masked:
                 asked = [i for i in asked if i > begin]

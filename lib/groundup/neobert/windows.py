@@ -32,7 +32,7 @@ class WindowRow:
         return cls(text, torch.tensor(ids), torch.tensor(filled), len(targets))
 
 
-def windows(
+def overlapping_windows(
     length: int, window: int, stride: int, behind: int
 ) -> Iterator[tuple[int, int, int, int]]:
     """Begin and end of each window over a text, and begin and end of the tokens it scores.
