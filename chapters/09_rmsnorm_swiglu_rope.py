@@ -35,7 +35,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from groundup.course import clone
 from groundup.lab.plot import COLOURS, INK, figure, show
-from groundup.neobert import modeling
+from groundup.neobert import stack
 from groundup.neobert.block import rotation
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.modeling import NeoBERTForMaskedLM
@@ -703,7 +703,7 @@ assert error < 1e-10
 # %%
 anew = torch.cat((torch.arange(16), torch.arange(16)))
 with mock.patch.object(
-    modeling, "rotation", lambda config, places, dtype: rotation(config, anew, dtype)
+    stack, "rotation", lambda config, places, dtype: rotation(config, anew, dtype)
 ):
     reset = accuracy(modern, T)
 print(f"positions 0 to 31: {accuracy(modern, T):.0%} right; 0 to 15 twice: {reset:.0%} right")

@@ -552,19 +552,19 @@ assert scores_real / scores_padded < real / rectangle  # pairs suffer more than 
 # are for RoPE, chapter 09, which must not take two texts for one.) The longest has 3 tokens.
 
 # %%
-places, packed = unpad(torch.tensor([[True, True, True], [True, True, False]]))
-print("places    ", places.tolist())
+indices, packed = unpad(torch.tensor([[True, True, True], [True, True, False]]))
+print("indices   ", indices.tolist())
 print("cu_seqlens", packed.cu_seqlens.tolist(), packed.cu_seqlens.dtype)
 print("positions ", packed.positions.tolist())
 print("longest   ", packed.max_seqlen)
-assert places.tolist() == [0, 1, 2, 3, 4]
+assert indices.tolist() == [0, 1, 2, 3, 4]
 assert packed.cu_seqlens.tolist() == [0, 3, 5]
 assert packed.positions.tolist() == [0, 1, 2, 0, 1]
 
 batch = torch.arange(12.0).view(2, 3, 2)  # (B, T, K); the last token is padding
 batch[1, 2] = 0
-row = batch.flatten(0, 1)[places]
-assert torch.equal(pad_tokens(row, places, (2, 3)), batch)
+row = batch.flatten(0, 1)[indices]
+assert torch.equal(pad_tokens(row, indices, (2, 3)), batch)
 print(f"{tuple(batch.shape)} → {tuple(row.shape)} → the same batch again")
 
 # %% [markdown]
@@ -585,9 +585,9 @@ from groundup.neobert.attention import attention as torch_attention
 
 mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]  # (B, T)
 padded = [torch.randn(len(lengths), 4, max(lengths), 64) for _ in range(3)]
-places, packed = unpad(mask)
+indices, packed = unpad(mask)
 in_a_row = [
-    x.transpose(1, 2).flatten(0, 1)[places].transpose(0, 1)[None] for x in padded
+    x.transpose(1, 2).flatten(0, 1)[indices].transpose(0, 1)[None] for x in padded
 ]  # (1, H, N, K)
 
 
@@ -609,7 +609,7 @@ def fastest(run):
     return min(times)
 
 
-difference = (as_a_pack()[0] - with_padding().flatten(0, 1)[places]).abs().max().item()
+difference = (as_a_pack()[0] - with_padding().flatten(0, 1)[indices]).abs().max().item()
 by_hand = flash_attention(*in_a_row, packed).transpose(1, 2).flatten(2)
 print(f"pack against padding: largest difference {difference:.1e}")
 print(f"our tiles against the library's engine: {(by_hand - as_a_pack()).abs().max():.1e}")
@@ -638,17 +638,17 @@ assert torch.allclose(by_hand, as_a_pack(), atol=1e-5)
 # is an error that says why; nothing is replaced in silence.
 
 # %%
-from groundup.neobert.backends import ENGINES, choose
+from groundup.neobert.dispatch import BACKENDS, choose_backend
 
-for name in ENGINES:
+for name in BACKENDS:
     try:
-        choose(name, "cpu", torch.float32, True)
+        choose_backend(name, "cpu", torch.float32, True)
         print(f"{name:18} runs here")
     except (ValueError, ImportError) as error:
         print(f"{name:18} {error}")
 for dtype in (torch.float32, torch.bfloat16):
-    print(f"auto on this CPU, {dtype}: {choose('auto', 'cpu', dtype, True)}")
-assert choose("auto", "cpu", torch.float32, True) == "sdpa"
+    print(f"auto on this CPU, {dtype}: {choose_backend('auto', 'cpu', dtype, True)}")
+assert choose_backend("auto", "cpu", torch.float32, True) == "sdpa"
 
 # %% [markdown]
 # ## Breaking it: forget the factor

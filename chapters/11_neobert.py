@@ -29,7 +29,7 @@ from groundup.data.tokenizer import train_tokenizer
 from groundup.lab.plot import COLOURS, figure, show
 from groundup.neobert import cpu_kernels
 from groundup.neobert.attention import attention, split_qkv
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.neobert.block import NeoBERTLayer, rotation
 from groundup.neobert.classification import (
     NeoBERTForSequenceClassification,
@@ -196,9 +196,9 @@ assert not torch.allclose(by_halves, rotate_pairs(query, cos, sin))
 #
 # In the layer's own words: the norms are `attention_norm` and `ffn_norm`, the network is `ffn`, and everything from the fused projection to $W_o$ is one method. Its `split_rotated` is what you have just written, the cut and then the turn, done on a CPU in one pass over memory.
 #
-# ::: source groundup.neobert.block:NeoBERTLayer._mix
+# ::: source groundup.neobert.block:NeoBERTLayer.self_attention
 #
-# Two arguments are handed through. `packed` serves texts of different lengths: the model leaves padding out once, at its beginning, and lays the texts end to end (chapter 10); `packed` says where each begins, and attention keeps them apart. `need_weights` asks for the attention weights, which a fused kernel never has; they are then computed by the written formula.
+# Two arguments are handed through. `layout` serves texts of different lengths: the model leaves padding out once, at its beginning, and lays the texts end to end (chapter 10); `layout.packed` says where each begins, and attention keeps them apart. Its cache, `groups` and `causal` serve the decoder that is made of the same layers. `need_weights` asks for the attention weights, which a fused kernel never has; they are then computed by the written formula.
 #
 # By hand, at width 2 with one token, $x = (1, 7)$. A token alone attends to itself with a share of 1, so attention is just a matrix; let it be $(a, b) \to (6a, -6b)$, let the feed-forward network leave what it reads, and let the norms have the scales $(5, \tfrac57)$ and $(\tfrac57, 10)$.
 #
@@ -208,13 +208,13 @@ assert not torch.allclose(by_halves, rotate_pairs(query, cos, sin))
 # The transformer of 2017 had the norms after the sums (chapter 04), and the switch `norm_position` of the configuration asks for that order.
 #
 # !!! example "Exercise 11.3: assemble a block"
-#     Write the method `forward` of a layer. `self` is the layer: it has `attention_norm`, `ffn_norm`, `ffn` and `_mix`, and `self.config.norm_position` is `"pre"` or `"post"`. In the second case a branch reads the stream as it is, and the norm is taken of the sum, `attention_norm` of the first and `ffn_norm` of the second. Return the stream and the weights. The traps: a branch that reads the stream of before, one norm for two, a sum into the caller's tensor, an argument that is not handed on. `groundup watch 11.3`, and with `groundup chapter 11 --mine 11.3` this page runs on your block.
+#     Write the method `forward` of a layer. `self` is the layer: it has `attention_norm`, `ffn_norm`, `ffn` and `self_attention`, and `self.config.norm_position` is `"pre"` or `"post"`. In the second case a branch reads the stream as it is, and the norm is taken of the sum, `attention_norm` of the first and `ffn_norm` of the second. Return the stream and the weights. The traps: a branch that reads the stream of before, one norm for two, a sum into the caller's tensor, an argument that is not handed on. `groundup watch 11.3`, and with `groundup chapter 11 --mine 11.3` this page runs on your block.
 #
 # ::: source groundup.neobert.block:NeoBERTLayer folded
 #
 # The network's `w12` is a fused projection too: $W_1$ above $W_2$ in one matrix, the gate first.
 #
-# ::: source groundup.neobert.block:SwiGLU folded
+# ::: source groundup.neobert.block:SwiGLUFeedForward folded
 #
 # Take one step at a time at the published width and print each shape. The batch is two sequences of 16 tokens.
 
@@ -363,7 +363,7 @@ def counted_flops(layer, length):
         x = torch.zeros(1, length, layer.config.hidden_size)
         tables = rotation(layer.config, torch.arange(length), x.dtype)
     with FlopCounterMode(display=False) as counter:
-        layer._mix(x, tables, packed=None, need_weights=False)
+        layer.self_attention(x, tables, layout=None, need_weights=False)
         layer.ffn(x)
     return counter.get_total_flops() / length
 
@@ -520,7 +520,7 @@ entries = {
 }
 (bare / "config.json").write_text(json.dumps(entries))
 
-register()
+register_auto_classes()
 with torch.no_grad():
     masked = AutoModelForMaskedLM.from_pretrained(bare).eval()
     encoder = AutoModel.from_pretrained(bare).eval()

@@ -28,8 +28,27 @@ LADDER = {
     "softmax_backward",
     "split_qkv",
 }
-# Verbs and the like that are called through their module, which qualifies them.
-QUALIFIED = {"add_commands", "build", "load", "main", "report", "run", "save", "show", "train"}
+# Verbs and the like that their module qualifies, or the task or the exercise they are of.
+QUALIFIED = {
+    "add_commands",
+    "ask",
+    "begin",
+    "build",
+    "check",
+    "close",
+    "load",
+    "main",
+    "make_splits",
+    "parse",
+    "read",
+    "report",
+    "run",
+    "save",
+    "show",
+    "start",
+    "train",
+    "words",
+}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

@@ -31,7 +31,7 @@ print(*sorted({{"torch", "transformers", "numpy", "accelerate", "rich"}} & set(s
 
 
 def test_the_rooms_of_torch_export_names() -> None:
-    assert {"data", "diagnose", "embed", "train"} <= set(ROOMS)
+    assert {"data", "diagnose", "embed", "neobert", "parity", "train"} <= set(ROOMS)
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -45,9 +45,9 @@ def digits_page(result: Mapping[str, Any]) -> str:
 
 def ladder_page() -> str:
     """The ladder, each rung against each, computed now."""
-    from groundup.parity.ladder import FORMS, ladder
+    from groundup.parity.ladder import FORMS, compare_forms
 
-    errors = {cell.forms: cell.error for cell in ladder()}
+    errors = {cell.forms: cell.error for cell in compare_forms()}
     limits = sorted({form.limit for form in FORMS})
     return fill("ladder.md", names=[form.name for form in FORMS], errors=errors, limits=limits)
 

@@ -14,42 +14,42 @@ MASK = torch.tensor([[True, True, True], [True, True, False]])
 
 
 def unpadded(own: Any, mask: torch.Tensor) -> tuple[Any, Any]:
-    """places and packed, as the function under test gives them."""
+    """indices and packed, as the function under test gives them."""
     result = own.unpad(mask.clone())
-    expect.parts(result, ("places", "packed"))
-    places, packed = result
+    expect.parts(result, ("indices", "packed"))
+    indices, packed = result
     for name in ("cu_seqlens", "max_seqlen", "positions"):
         if not hasattr(packed, name):
             says = f"The second part is {type(packed).__name__}, not a Packed: it has no {name}."
             expect.fail(says)
-    return places, packed
+    return indices, packed
 
 
 def by_loops(mask: torch.Tensor) -> tuple[list[int], list[int], int, list[int]]:
-    """places, cu_seqlens, max_seqlen and positions, token by token."""
-    places, ends, positions, longest = [], [0], [], 0
+    """indices, cu_seqlens, max_seqlen and positions, token by token."""
+    indices, ends, positions, longest = [], [0], [], 0
     for b, row in enumerate(mask.tolist()):
         count = 0
         for t, real in enumerate(row):
             if real:
-                places.append(b * len(row) + t)
+                indices.append(b * len(row) + t)
                 positions.append(count)
                 count += 1
-        ends.append(len(places))
+        ends.append(len(indices))
         longest = max(longest, count)
-    return places, ends, longest, positions
+    return indices, ends, longest, positions
 
 
 @check(Layer.SHAPES)
 def test_types(own: Any) -> None:
-    """places are int64 and cu_seqlens int32, S + 1 of them"""
-    places, packed = unpadded(own, MASK)
+    """indices are int64 and cu_seqlens int32, S + 1 of them"""
+    indices, packed = unpadded(own, MASK)
     whole = torch.zeros(0, dtype=torch.int64)
     expect.array(
-        places,
+        indices,
         like=whole,
         shape=(5,),
-        what="places",
+        what="indices",
         probably="torch's index functions read int64.",
         exact=True,
     )
@@ -88,14 +88,14 @@ def test_mask_unchanged(own: Any) -> None:
 @check(Layer.EXAMPLE)
 def test_places(own: Any) -> None:
     """where the real tokens stand, three and two in rows of three"""
-    places, _ = unpadded(own, MASK)
+    indices, _ = unpadded(own, MASK)
     expect.close(
-        places,
+        indices,
         np.array([0, 1, 2, 3, 4]),
-        what="places",
+        what="indices",
         given={"mask": MASK},
-        probably="The flattened mask is 1 1 1 1 1 0: six places, of which the first five are real. "
-        "If you have 0 at [3], the places are counted within each row.",
+        probably="The flattened mask is 1 1 1 1 1 0: six tokens, of which the first five are real. "
+        "If you have 0 at [3], the indices are counted within each row.",
     )
 
 
@@ -148,13 +148,13 @@ def test_longest(own: Any) -> None:
 def test_left_padding(own: Any) -> None:
     """padding before the tokens and between them"""
     mask = torch.tensor([[False, True, True], [True, False, True]])
-    places, packed = unpadded(own, mask)
+    indices, packed = unpadded(own, mask)
     expect.close(
-        places,
+        indices,
         np.array([1, 2, 3, 5]),
-        what="places",
+        what="indices",
         given={"mask": mask},
-        probably="Padding may be anywhere. If you have 0 at [0], the first places of each row "
+        probably="Padding may be anywhere. If you have 0 at [0], the first indices of each row "
         "are taken for its tokens: look at the mask, not at the lengths.",
     )
     expect.close(
@@ -181,9 +181,9 @@ def test_empty_row(own: Any) -> None:
         "A row that is left out would give its result to another one.",
     )
     for mask in (torch.zeros(2, 3, dtype=torch.bool), torch.zeros(2, 0, dtype=torch.bool)):
-        places, packed = unpadded(own, mask)
-        received = (places, packed.cu_seqlens, packed.max_seqlen, packed.positions)
-        names = ("places", "packed.cu_seqlens", "packed.max_seqlen", "packed.positions")
+        indices, packed = unpadded(own, mask)
+        received = (indices, packed.cu_seqlens, packed.max_seqlen, packed.positions)
+        names = ("indices", "packed.cu_seqlens", "packed.max_seqlen", "packed.positions")
         for name, one, other in zip(names, received, by_loops(mask), strict=True):
             expect.close(
                 one,
@@ -201,13 +201,13 @@ def test_random(own: Any) -> None:
     for shape, seed in (((1, 1), 0), ((2, 2), 1), ((3, 5), 2), ((4, 3), 3), ((6, 8), 4)):
         mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
         mask[0, 0] = True
-        places, packed = unpadded(own, mask)
+        indices, packed = unpadded(own, mask)
         expected = by_loops(mask)
-        received = (places, packed.cu_seqlens, packed.max_seqlen, packed.positions)
-        names = ("places", "packed.cu_seqlens", "packed.max_seqlen", "packed.positions")
+        received = (indices, packed.cu_seqlens, packed.max_seqlen, packed.positions)
+        names = ("indices", "packed.cu_seqlens", "packed.max_seqlen", "packed.positions")
         for name, one, other in zip(names, received, expected, strict=True):
             expect.close(one, np.array(other), what=name, given={"mask": mask})
         x = torch.arange(mask.numel()).view(shape) * mask
         rebuilt = torch.zeros(mask.numel(), dtype=x.dtype)
-        rebuilt[places] = x.flatten()[places]
+        rebuilt[indices] = x.flatten()[indices]
         expect.close(rebuilt.view(shape), x, what="The batch, taken apart and put back,")

@@ -1,4 +1,4 @@
-# Stub bd0fbbc76b86: yours to edit. It is never written over unasked.
+# Stub 065949e3bc12: yours to edit. It is never written over unasked.
 """Exercise 11.1, The fused projection, cut head by head.
 
 Write the body of ``split_qkv``, then run
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def split_qkv(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut the fused projection the way the published weights lay it out: head by head.
+    """Split the fused projection in the order of the published weights: head by head.
 
     Head h owns the columns 3Kh to 3K(h+1): K of its query, then K of its key, then K of its
-    value. Cutting the width into three thirds instead gives the right shapes and fluent nonsense.
+    value. Three thirds of the width instead give the right shapes and fluent nonsense.
 
     Args:
         qkv: (B, T, H·3K).

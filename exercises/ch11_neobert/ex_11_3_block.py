@@ -1,4 +1,4 @@
-# Stub 1c28bed1718e: yours to edit. It is never written over unasked.
+# Stub 6c794201cb5b: yours to edit. It is never written over unasked.
 """Exercise 11.3, A block, assembled.
 
 Write the body of ``forward``, then run
@@ -7,26 +7,28 @@ Write the body of ``forward``, then run
 
 from torch import Tensor
 
-from groundup.neobert.batch_layout import Packed
+from groundup.neobert.batch_layout import BatchLayout
 
 
 def forward(
     self,
     x: Tensor,
     rotation: tuple[Tensor, Tensor] | None,
-    packed: Packed | None = None,
+    layout: BatchLayout | None = None,
     need_weights: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Run the block: two branches, each of which is added to the residual stream.
 
-    Its parts are attention_norm, ffn_norm and ffn, and _mix(x, rotation, packed, need_weights),
-    which is attention from qkv to wo and gives (B, T, D) and the weights. norm_position in
-    self.config says whether norms stand before the branches or after the sums.
+    Its parts are attention_norm, ffn_norm and ffn, and
+    self_attention(x, rotation, layout, need_weights), which is attention from qkv to wo and
+    gives (B, T, D) and the weights. norm_position in self.config says whether norms come before
+    the branches or after the sums.
 
     Args:
         x: (B, T, D).
         rotation: cos and sin, (T, K/2) each, of the tokens' positions. None: no rotation.
-        packed: sequences of unequal length lie end to end in a batch of one.
+        layout: the token layout, such as sequences packed end to end in a batch of one. None:
+            (B, T) tokens without padding.
         need_weights: mix by the written formula, and return its weights.
 
     Returns:

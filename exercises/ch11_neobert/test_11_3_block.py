@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from groundup.course.exercises import expect
 from groundup.course.exercises.checks import Layer, check
-from groundup.neobert.batch_layout import pack
+from groundup.neobert.batch_layout import BatchLayout, pack
 from groundup.neobert.block import NeoBERTLayer
 from groundup.neobert.configuration import NeoBERTConfig
 
@@ -198,8 +198,8 @@ def test_weights(own: Any) -> None:
                 right[None],
                 what=name,
                 given=given,
-                probably="self._mix gives two things, and takes rotation and need_weights. Hand "
-                "them on, and return what it gives.",
+                probably="self.self_attention gives two things, and takes rotation and "
+                "need_weights. Hand them on, and return what it gives.",
             )
 
 
@@ -207,6 +207,8 @@ def test_weights(own: Any) -> None:
 def test_packed(own: Any) -> None:
     """two texts in one row do not see each other, in either order"""
     x, lengths = draw(1, 3, 4), [2, 1]
+    packed = pack(lengths)
+    layout = BatchLayout(packed.positions, packed)
     cos, sin = tables([0, 1, 0])
     for position, need_weights in (("pre", False), ("pre", True), ("post", False), ("post", True)):
         layer = block(norm_position=position)
@@ -217,24 +219,24 @@ def test_packed(own: Any) -> None:
             ),
             strict=True,
         )
-        given = {"x": x, "packed": "texts of 2 and 1 tokens", "norm_position": position}
+        given = {"x": x, "layout": "texts of 2 and 1 tokens", "norm_position": position}
         given["need_weights"] = str(need_weights)
-        result = own.forward(layer, x, (cos, sin), pack(lengths), need_weights)
+        result = own.forward(layer, x, (cos, sin), layout, need_weights)
         expect.parts(result, PARTS)
         expect.close(
             result[0],
             np.concatenate(streams)[None],
             what="The stream",
             given=given,
-            probably="Each text must come out as it does alone. packed says where each begins, and "
-            "rotation holds the turns of each position: self._mix takes both.",
+            probably="Each text must come out as it does alone. layout says where each begins, and "
+            "rotation holds the turns of each position: self.self_attention takes both.",
         )
         if (result[1] is None) == need_weights:
             expect.fail(
                 f"The weights of a pack are {'' if need_weights else 'not '}None, and need_weights "
                 f"is {need_weights}.",
                 given=given,
-                probably="A pack has weights too: return what self._mix gives.",
+                probably="A pack has weights too: return what self.self_attention gives.",
             )
         elif need_weights:
             for text, share in enumerate(shares):
@@ -244,7 +246,8 @@ def test_packed(own: Any) -> None:
                     share,
                     what=f"The weights of text {text}",
                     given=given,
-                    probably="Return the weights as self._mix gives them, a row for each text.",
+                    probably="Return the weights as self.self_attention gives them, a row for "
+                    "each text.",
                 )
 
 

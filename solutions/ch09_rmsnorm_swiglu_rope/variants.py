@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from groundup.course.implementations import variant
 
+from groundup.course.exercises.implementations import variant
 from groundup.neobert.rope_layout import check_rows
 from groundup.scratch.activations import silu, silu_backward
 

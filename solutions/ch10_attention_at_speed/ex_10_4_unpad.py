@@ -10,20 +10,20 @@ from groundup.neobert.batch_layout import Packed
 
 
 def unpad(mask: Tensor) -> tuple[Tensor, Packed]:
-    """Find the real tokens of a padded batch, and lay its rows end to end.
+    """Find the real tokens of a padded batch, and pack its rows end to end.
 
     Args:
-        mask: (B, T) bool, True at real tokens, which may stand anywhere in a row.
+        mask: (B, T) bool, True at real tokens, which may be anywhere in a row.
 
     Returns:
-        The places of the N real tokens in the flattened mask, (N,) int64, in order; and how they
-        lie when the rest is left out: a row with n real tokens is a sequence of n, positions 0 to
-        n − 1. A row without any is a sequence of none. ``max_seqlen`` is the largest n itself.
+        The indices of the N real tokens in the flattened mask, (N,) int64, in order; and their
+        layout without the padding: a row with n real tokens is a sequence of n, positions 0 to
+        n − 1. A row without any is an empty sequence. ``max_seqlen`` is the largest n itself.
     """
-    places = mask.flatten().nonzero().squeeze(1)
+    indices = mask.flatten().nonzero().squeeze(1)
     lengths = mask.sum(1)
     starts = lengths.cumsum(0) - lengths
-    positions = torch.arange(len(places), device=mask.device)
-    positions = positions - starts.repeat_interleave(lengths, output_size=len(places))
+    positions = torch.arange(len(indices), device=mask.device)
+    positions = positions - starts.repeat_interleave(lengths, output_size=len(indices))
     cu_seqlens = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
-    return places, Packed(cu_seqlens, int(lengths.max()), positions)
+    return indices, Packed(cu_seqlens, int(lengths.max()), positions)

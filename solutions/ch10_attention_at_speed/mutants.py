@@ -570,60 +570,60 @@ def double_gradients(dy, cache, traffic=None):
 
 
 def _unpad(mask):
-    """places, lengths, running sum with a zero in front, longest, positions."""
-    places = mask.flatten().nonzero().squeeze(1)
+    """indices, lengths, running sum with a zero in front, longest, positions."""
+    indices = mask.flatten().nonzero().squeeze(1)
     lengths = mask.sum(1)
     ends = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
     starts = ends[:-1].repeat_interleave(lengths)
-    positions = torch.arange(len(places)) - starts
-    return places, lengths, ends.to(torch.int32), int(lengths.max()), positions
+    positions = torch.arange(len(indices)) - starts
+    return indices, lengths, ends.to(torch.int32), int(lengths.max()), positions
 
 
 @mutant("10.4", replaces="unpad")
 def no_leading_zero(mask):
     """cu_seqlens lacks the zero in front: the first sequence is lost, others take its place."""
-    places, _, ends, longest, positions = _unpad(mask)
-    return places, Packed(ends[1:], longest, positions)
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices, Packed(ends[1:], longest, positions)
 
 
 @mutant("10.4", replaces="unpad")
 def lengths_not_summed(mask):
     """cu_seqlens holds a zero and the lengths, and not their running sum."""
-    places, lengths, ends, longest, positions = _unpad(mask)
-    return places, Packed(torch.cat((ends[:1], lengths.to(torch.int32))), longest, positions)
+    indices, lengths, ends, longest, positions = _unpad(mask)
+    return indices, Packed(torch.cat((ends[:1], lengths.to(torch.int32))), longest, positions)
 
 
 @mutant("10.4", replaces="unpad")
 def positions_run_on(mask):
     """Positions count on from one sequence to the next: only the first one has its own."""
-    places, _, ends, longest, positions = _unpad(mask)
-    return places, Packed(ends, longest, torch.arange(len(positions)))
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices, Packed(ends, longest, torch.arange(len(positions)))
 
 
 @mutant("10.4", replaces="unpad")
 def positions_from_one(mask):
     """Positions begin at 1."""
-    places, _, ends, longest, positions = _unpad(mask)
-    return places, Packed(ends, longest, positions + 1)
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices, Packed(ends, longest, positions + 1)
 
 
 @mutant("10.4", replaces="unpad")
 def columns_for_positions(mask):
     """Positions are columns of the padded row: right as long as padding stands on the right."""
-    places, _, ends, longest, _ = _unpad(mask)
-    return places, Packed(ends, longest, places % mask.shape[1])
+    indices, _, ends, longest, _ = _unpad(mask)
+    return indices, Packed(ends, longest, indices % mask.shape[1])
 
 
 @mutant("10.4", replaces="unpad")
 def places_in_the_row(mask):
     """Places are counted in each row, and not in the whole flattened mask."""
-    places, _, ends, longest, positions = _unpad(mask)
-    return places % mask.shape[1], Packed(ends, longest, positions)
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices % mask.shape[1], Packed(ends, longest, positions)
 
 
 @mutant("10.4", replaces="unpad")
 def right_padding_assumed(mask):
-    """The first places of each row are taken for its tokens, wherever they stand."""
+    """The first indices of each row are taken for its tokens, wherever they stand."""
     lengths = mask.sum(1)
     _, _, ends, longest, positions = _unpad(mask)
     pushed = torch.arange(mask.shape[1]) < lengths[:, None]
@@ -633,36 +633,36 @@ def right_padding_assumed(mask):
 @mutant("10.4", replaces="unpad")
 def int64_ends(mask):
     """cu_seqlens is int64, and fused kernels refuse it: they read int32."""
-    places, _, ends, longest, positions = _unpad(mask)
-    return places, Packed(ends.long(), longest, positions)
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices, Packed(ends.long(), longest, positions)
 
 
 @mutant("10.4", replaces="unpad")
 def width_for_longest(mask):
     """max_seqlen is the width of the padded batch, and not the longest length."""
-    places, _, ends, _, positions = _unpad(mask)
-    return places, Packed(ends, mask.shape[1], positions)
+    indices, _, ends, _, positions = _unpad(mask)
+    return indices, Packed(ends, mask.shape[1], positions)
 
 
 @mutant("10.4", replaces="unpad")
 def first_for_longest(mask):
     """max_seqlen is the length of the first sequence, as if the rows were sorted."""
-    places, lengths, ends, _, positions = _unpad(mask)
-    return places, Packed(ends, int(lengths[0]), positions)
+    indices, lengths, ends, _, positions = _unpad(mask)
+    return indices, Packed(ends, int(lengths[0]), positions)
 
 
 @mutant("10.4", replaces="unpad")
 def all_for_longest(mask):
     """max_seqlen is the number of all real tokens, and not of the longest sequence's."""
-    places, _, ends, _, positions = _unpad(mask)
-    return places, Packed(ends, len(places), positions)
+    indices, _, ends, _, positions = _unpad(mask)
+    return indices, Packed(ends, len(indices), positions)
 
 
 @mutant("10.4", replaces="unpad")
 def longest_is_a_tensor(mask):
     """max_seqlen is left a tensor: every layer that needs the number waits for the device."""
-    places, _, ends, _, positions = _unpad(mask)
-    return places, Packed(ends, ends.diff().max(), positions)
+    indices, _, ends, _, positions = _unpad(mask)
+    return indices, Packed(ends, ends.diff().max(), positions)
 
 
 @mutant("10.4", replaces="unpad")
@@ -675,17 +675,17 @@ def empty_rows_dropped(mask):
 
 @mutant("10.4", replaces="unpad")
 def padding_kept(mask):
-    """The mask is turned round: the places are those of the padding."""
-    places, _, ends, longest, positions = _unpad(~mask)
-    return places, Packed(ends, longest, positions)
+    """The mask is turned round: the indices are those of the padding."""
+    indices, _, ends, longest, positions = _unpad(~mask)
+    return indices, Packed(ends, longest, positions)
 
 
 @mutant("10.4", replaces="unpad")
 def mask_emptied(mask):
     """The mask is cleared in place while it is read, and the caller's mask with it."""
-    places, _, ends, longest, positions = _unpad(mask)
+    indices, _, ends, longest, positions = _unpad(mask)
     mask[:] = False
-    return places, Packed(ends, longest, positions)
+    return indices, Packed(ends, longest, positions)
 
 
 @mutant("10.1", replaces="finish_rows")
@@ -761,9 +761,9 @@ def mask_not_broadcast_again(dy, cache, traffic=None):
 
 @mutant("10.4", replaces="unpad")
 def int32_places(mask):
-    """The places are int32, and index functions of torch refuse it: they read int64."""
-    places, _, ends, longest, positions = _unpad(mask)
-    return places.int(), Packed(ends, longest, positions)
+    """The indices are int32, and index functions of torch refuse it: they read int64."""
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices.int(), Packed(ends, longest, positions)
 
 
 @mutant("10.4", replaces="unpad")
@@ -771,8 +771,8 @@ def no_token_refused(mask):
     """A batch without a real token is refused; its rows are sequences of none."""
     if not mask.any():
         raise ValueError("there is no token")
-    places, _, ends, longest, positions = _unpad(mask)
-    return places, Packed(ends, longest, positions)
+    indices, _, ends, longest, positions = _unpad(mask)
+    return indices, Packed(ends, longest, positions)
 
 
 @mutant("10.2", replaces="tiled_attention")

@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def split_qkv(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut the fused projection the way the published weights lay it out: head by head.
+    """Split the fused projection in the order of the published weights: head by head.
 
     Head h owns the columns 3Kh to 3K(h+1): K of its query, then K of its key, then K of its
-    value. Cutting the width into three thirds instead gives the right shapes and fluent nonsense.
+    value. Three thirds of the width instead give the right shapes and fluent nonsense.
 
     Args:
         qkv: (B, T, H·3K).

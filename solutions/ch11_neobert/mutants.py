@@ -223,9 +223,9 @@ def cut_off(x, cos, sin):
     return _interleaved(*_turn(x[..., 0::2], x[..., 1::2], cos, sin))
 
 
-def _mixer(self, rotation, packed, need_weights):
+def _mixer(self, rotation, layout, need_weights):
     """Attention as a function of its input alone."""
-    return lambda x: self._mix(x, rotation, packed, need_weights)
+    return lambda x: self.self_attention(x, rotation, layout, need_weights)
 
 
 def _pre(self, x, mix, ffn_norm=None):
@@ -251,156 +251,156 @@ def _is_post(self):
 
 
 @mutant("11.3", replaces="forward")
-def always_post(self, x, rotation, packed=None, need_weights=False):
+def always_post(self, x, rotation, layout=None, need_weights=False):
     """The norms stand after the sums whatever norm_position says; NeoBERT is pre-norm."""
-    return _post(self, x, _mixer(self, rotation, packed, need_weights))
+    return _post(self, x, _mixer(self, rotation, layout, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def always_pre(self, x, rotation, packed=None, need_weights=False):
+def always_pre(self, x, rotation, layout=None, need_weights=False):
     """norm_position is not read: the norms stand before the branches where "post" is asked for."""
-    return _pre(self, x, _mixer(self, rotation, packed, need_weights))
+    return _pre(self, x, _mixer(self, rotation, layout, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def branch_normed(self, x, rotation, packed=None, need_weights=False):
+def branch_normed(self, x, rotation, layout=None, need_weights=False):
     """In the post form the norm is taken of the branch alone, and not of the sum."""
     if not _is_post(self):
-        return _pre(self, x, _mixer(self, rotation, packed, need_weights))
-    mixed, weights = self._mix(x, rotation, packed, need_weights)
+        return _pre(self, x, _mixer(self, rotation, layout, need_weights))
+    mixed, weights = self.self_attention(x, rotation, layout, need_weights)
     x = x + self.attention_norm(mixed)
     return x + self.ffn_norm(self.ffn(x)), weights
 
 
 @mutant("11.3", replaces="forward")
-def stream_of_before(self, x, rotation, packed=None, need_weights=False):
+def stream_of_before(self, x, rotation, layout=None, need_weights=False):
     """The second branch reads the stream as it was before the first sum, and not after it."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
-    mixed, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
+    mixed, weights = self.self_attention(self.attention_norm(x), rotation, layout, need_weights)
     return x + mixed + self.ffn(self.ffn_norm(x)), weights
 
 
 @mutant("11.3", replaces="forward")
-def attention_unnormed(self, x, rotation, packed=None, need_weights=False):
+def attention_unnormed(self, x, rotation, layout=None, need_weights=False):
     """Attention reads the stream itself: the norm before it is missing."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
-    return _pre(self, x, lambda n: self._mix(x, rotation, packed, need_weights))
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
+    return _pre(self, x, lambda n: self.self_attention(x, rotation, layout, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def ffn_unnormed(self, x, rotation, packed=None, need_weights=False):
+def ffn_unnormed(self, x, rotation, layout=None, need_weights=False):
     """The feed-forward network reads the stream itself: the norm before it is missing."""
-    mix = _mixer(self, rotation, packed, need_weights)
+    mix = _mixer(self, rotation, layout, need_weights)
     return _post(self, x, mix) if _is_post(self) else _pre(self, x, mix, nn.Identity())
 
 
 @mutant("11.3", replaces="forward")
-def same_norm_twice(self, x, rotation, packed=None, need_weights=False):
+def same_norm_twice(self, x, rotation, layout=None, need_weights=False):
     """attention_norm stands before both branches; each has scales of its own."""
-    mix = _mixer(self, rotation, packed, need_weights)
+    mix = _mixer(self, rotation, layout, need_weights)
     return _post(self, x, mix) if _is_post(self) else _pre(self, x, mix, self.attention_norm)
 
 
 @mutant("11.3", replaces="forward")
-def norms_swapped(self, x, rotation, packed=None, need_weights=False):
+def norms_swapped(self, x, rotation, layout=None, need_weights=False):
     """ffn_norm stands before attention, and attention_norm before the feed-forward network."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
-    mixed, weights = self._mix(self.ffn_norm(x), rotation, packed, need_weights)
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
+    mixed, weights = self.self_attention(self.ffn_norm(x), rotation, layout, need_weights)
     x = x + mixed
     return x + self.ffn(self.attention_norm(x)), weights
 
 
 @mutant("11.3", replaces="forward")
-def attention_replaces(self, x, rotation, packed=None, need_weights=False):
+def attention_replaces(self, x, rotation, layout=None, need_weights=False):
     """What attention gives takes the place of the stream: the first sum is missing."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
-    x, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
+    x, weights = self.self_attention(self.attention_norm(x), rotation, layout, need_weights)
     return x + self.ffn(self.ffn_norm(x)), weights
 
 
 @mutant("11.3", replaces="forward")
-def ffn_replaces(self, x, rotation, packed=None, need_weights=False):
+def ffn_replaces(self, x, rotation, layout=None, need_weights=False):
     """What ffn gives takes the place of the stream: the second sum is missing."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
-    mixed, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
+    mixed, weights = self.self_attention(self.attention_norm(x), rotation, layout, need_weights)
     return self.ffn(self.ffn_norm(x + mixed)), weights
 
 
 @mutant("11.3", replaces="forward")
-def normed_stream_kept(self, x, rotation, packed=None, need_weights=False):
+def normed_stream_kept(self, x, rotation, layout=None, need_weights=False):
     """Each branch is added to its normed input: the stream itself is rescaled at each norm."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
     x = self.attention_norm(x)
-    mixed, weights = self._mix(x, rotation, packed, need_weights)
+    mixed, weights = self.self_attention(x, rotation, layout, need_weights)
     x = self.ffn_norm(x + mixed)
     return x + self.ffn(x), weights
 
 
 @mutant("11.3", replaces="forward")
-def values_turned(self, x, rotation, packed=None, need_weights=False):
+def values_turned(self, x, rotation, layout=None, need_weights=False):
     """Values are rotated too; RoPE is for queries and keys, which meet in products."""
 
     def mix(normal):
         q, k, v = split_qkv(self.qkv(normal), self.heads)
         if rotation is not None:
             q, k, v = (rotate_pairs(each, *rotation) for each in (q, k, v))
-        mixed, weights = eager(q, k, v, packed, self.window, causal=False)
+        mixed, weights = eager(q, k, v, layout and layout.packed, self.window, causal=False)
         return self.wo(mixed.flatten(2)), weights if need_weights else None
 
     return _right(self, x, mix)
 
 
 @mutant("11.3", replaces="forward")
-def rotation_dropped(self, x, rotation, packed=None, need_weights=False):
+def rotation_dropped(self, x, rotation, layout=None, need_weights=False):
     """The rotation is not handed on: no token knows where another stands."""
-    return _right(self, x, _mixer(self, None, packed, need_weights))
+    return _right(self, x, _mixer(self, None, layout, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def packed_dropped(self, x, rotation, packed=None, need_weights=False):
-    """packed is not handed on: texts that share a row see each other."""
+def layout_dropped(self, x, rotation, layout=None, need_weights=False):
+    """layout is not handed on: tokens attend to other texts of their row."""
     return _right(self, x, _mixer(self, rotation, None, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def weights_dropped(self, x, rotation, packed=None, need_weights=False):
+def weights_dropped(self, x, rotation, layout=None, need_weights=False):
     """None comes back where the weights were asked for."""
-    return _right(self, x, _mixer(self, rotation, packed, need_weights))[0], None
+    return _right(self, x, _mixer(self, rotation, layout, need_weights))[0], None
 
 
 @mutant("11.3", replaces="forward")
-def weights_always(self, x, rotation, packed=None, need_weights=False):
+def weights_always(self, x, rotation, layout=None, need_weights=False):
     """The weights are computed and returned unasked: every score is written out, at every layer."""
-    return _right(self, x, _mixer(self, rotation, packed, True))
+    return _right(self, x, _mixer(self, rotation, layout, True))
 
 
 @mutant("11.3", replaces="forward")
-def stream_alone(self, x, rotation, packed=None, need_weights=False):
+def stream_alone(self, x, rotation, layout=None, need_weights=False):
     """The stream comes back alone; the caller unpacks two things."""
-    return _right(self, x, _mixer(self, rotation, packed, need_weights))[0]
+    return _right(self, x, _mixer(self, rotation, layout, need_weights))[0]
 
 
 @mutant("11.3", replaces="forward")
-def added_in_place(self, x, rotation, packed=None, need_weights=False):
+def added_in_place(self, x, rotation, layout=None, need_weights=False):
     """The sums are written into x, which the caller may have kept as a hidden state."""
     if _is_post(self):
-        return _post(self, x, _mixer(self, rotation, packed, need_weights))
-    mixed, weights = self._mix(self.attention_norm(x), rotation, packed, need_weights)
+        return _post(self, x, _mixer(self, rotation, layout, need_weights))
+    mixed, weights = self.self_attention(self.attention_norm(x), rotation, layout, need_weights)
     x += mixed
     x += self.ffn(self.ffn_norm(x))
     return x, weights
 
 
 @mutant("11.3", replaces="forward")
-def ffn_cut_off(self, x, rotation, packed=None, need_weights=False):
+def ffn_cut_off(self, x, rotation, layout=None, need_weights=False):
     """The second branch reads a detached stream: no gradient comes back through it."""
-    mix = _mixer(self, rotation, packed, need_weights)
+    mix = _mixer(self, rotation, layout, need_weights)
     if _is_post(self):
         return _post(self, x, mix)
     return _pre(self, x, mix, lambda stream: self.ffn_norm(stream.detach()))
@@ -616,26 +616,26 @@ def three_and_heads_apart(qkv, heads):
 
 
 @mutant("11.3", replaces="forward")
-def packed_dropped_in_post(self, x, rotation, packed=None, need_weights=False):
-    """In the post form packed is not handed on: texts that share a row see each other."""
+def layout_dropped_in_post(self, x, rotation, layout=None, need_weights=False):
+    """In the post form layout is not handed on: tokens attend to other texts of their row."""
     if self.config.norm_position == "post":
-        packed = None
-    return _right(self, x, _mixer(self, rotation, packed, need_weights))
+        layout = None
+    return _right(self, x, _mixer(self, rotation, layout, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def weights_dropped_in_post(self, x, rotation, packed=None, need_weights=False):
+def weights_dropped_in_post(self, x, rotation, layout=None, need_weights=False):
     """In the post form need_weights is not handed on, and None comes back."""
     if self.config.norm_position == "post":
         need_weights = False
-    return _right(self, x, _mixer(self, rotation, packed, need_weights))
+    return _right(self, x, _mixer(self, rotation, layout, need_weights))
 
 
 @mutant("11.3", replaces="forward")
-def no_weights_of_a_pack(self, x, rotation, packed=None, need_weights=False):
+def no_weights_of_a_pack(self, x, rotation, layout=None, need_weights=False):
     """A pack's weights are not returned, though they were asked for."""
-    x, weights = _right(self, x, _mixer(self, rotation, packed, need_weights))
-    return x, None if packed is not None else weights
+    x, weights = _right(self, x, _mixer(self, rotation, layout, need_weights))
+    return x, None if layout is not None else weights
 
 
 @mutant("11.4", replaces="count_parameters")

@@ -2,7 +2,8 @@
 
 import numpy as np
 import torch
-from groundup.course.implementations import variant
+
+from groundup.course.exercises.implementations import variant
 
 
 @variant("11.1", replaces="split_qkv")
@@ -27,7 +28,7 @@ def complex_numbers(x, cos, sin):
 
 
 @variant("11.3", replaces="forward")
-def one_path(self, x, rotation, packed=None, need_weights=False):
+def one_path(self, x, rotation, layout=None, need_weights=False):
     """One path for both orders, with norms that do nothing; keywords, and a list for a tuple."""
 
     def same(t):
@@ -36,7 +37,8 @@ def one_path(self, x, rotation, packed=None, need_weights=False):
     norms, none = (self.attention_norm, self.ffn_norm), (same, same)
     post = self.config.norm_position == "post"
     before, after = (none, norms) if post else (norms, none)
-    mixed, weights = self._mix(before[0](x), rotation, packed=packed, need_weights=need_weights)
+    asked = {"layout": layout, "need_weights": need_weights}
+    mixed, weights = self.self_attention(before[0](x), rotation, **asked)
     stream = after[0](mixed + x)
     return [after[1](self.ffn(before[1](stream)) + stream), weights]
 

@@ -7,7 +7,7 @@ import pytest
 from result_pages import RESULTS, ladder_page, result_pages
 from templates import scientific
 
-from groundup.parity.ladder import FORMS, ladder
+from groundup.parity.ladder import FORMS, compare_forms
 
 
 def _row(kind: str, model: str, speed: int, **more: float) -> dict[str, object]:
@@ -106,7 +106,7 @@ def test_every_cell_is_on_the_page():
     header = next(line for line in page.splitlines() if line.startswith("| |"))
     columns = [name.strip() for name in header.split("|")[2:-1]]
     assert columns == [form.name for form in FORMS[:-1]]
-    for cell in ladder():
+    for cell in compare_forms():
         row, column = cell.forms
         shown = rows[row].split("|")[2:-1][columns.index(column)].strip()
         assert shown == scientific(cell.error)

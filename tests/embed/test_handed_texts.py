@@ -10,10 +10,10 @@ from groundup.data.tokenizer import train_tokenizer
 from groundup.embed.encoder import SentenceEncoder
 from groundup.embed.objective import ContrastiveConfig, ContrastiveObjective
 from groundup.embed.retrieval import RetrievalTask
-from groundup.neobert.generation import write
+from groundup.neobert.generation import generate_text
 from groundup.neobert.mlm import tokenize_rows
 from groundup.neobert.modeling import NeoBERTForMaskedLM
-from groundup.neobert.perplexity import Evaluator
+from groundup.neobert.perplexity import PerplexityEvaluator
 from groundup.train.config import LoopConfig
 
 Take = Callable[[SentenceEncoder, list[Any]], object]
@@ -21,7 +21,7 @@ Take = Callable[[SentenceEncoder, list[Any]], object]
 
 def _evaluate(encoder: SentenceEncoder, texts: list[Any]) -> object:
     model = NeoBERTForMaskedLM(encoder.backbone.config)
-    return Evaluator(model, encoder.tokenizer).evaluate(texts)
+    return PerplexityEvaluator(model, encoder.tokenizer).evaluate(texts)
 
 
 def _contrast(encoder: SentenceEncoder, pairs: list[tuple[Any, Any]], **more: Any) -> object:
@@ -33,7 +33,7 @@ TAKERS: dict[str, Take] = {
     "train_tokenizer": lambda _, texts: train_tokenizer(texts),
     "tokenize_rows": lambda encoder, texts: tokenize_rows(encoder.tokenizer, texts, 8),
     "evaluate": _evaluate,
-    "write": lambda encoder, texts: write(encoder.backbone, encoder.tokenizer, texts),
+    "write": lambda encoder, texts: generate_text(encoder.backbone, encoder.tokenizer, texts),
     "queries": lambda _, texts: RetrievalTask.from_pairs([(text, "d") for text in texts]),
     "documents": lambda _, texts: RetrievalTask.from_pairs([("q", text) for text in texts]),
     "pairs": lambda encoder, texts: _contrast(encoder, [(text, "d") for text in texts]),

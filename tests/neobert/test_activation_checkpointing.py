@@ -13,29 +13,22 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 
-def model(kind: type[PreTrainedModel], layers: int = 3) -> PreTrainedModel:
-    """A small model in training, with no parameter at its special start."""
-    torch.manual_seed(0)
-    config = kind.config_class(
-        vocab_size=50,
-        hidden_size=24,
-        num_hidden_layers=layers,
-        num_attention_heads=3,
-        intermediate_size=64,
-        max_length=32,
-    )
-    made = kind(config).double().train()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return made
+@pytest.fixture(scope="module")
+def training(model):
+    """Makes a small model in training."""
+    return lambda kind, layers=3: model(kind, num_hidden_layers=layers).train()
 
 
-def recomputing(kind: type[PreTrainedModel]) -> PreTrainedModel:
-    """The same model, whose blocks run again."""
-    net = model(kind)
-    net.activation_checkpointing_enable()
-    return net
+@pytest.fixture(scope="module")
+def recomputing(training):
+    """Makes the same model, whose blocks run again in the backward pass."""
+
+    def make(kind):
+        net = training(kind)
+        net.activation_checkpointing_enable()
+        return net
+
+    return make
 
 
 def batch(layout: str = "uniform") -> dict[str, Tensor]:
@@ -66,10 +59,10 @@ def trained(net: PreTrainedModel, inputs: dict[str, Tensor]) -> tuple[Tensor, di
 
 @every_kind
 @pytest.mark.parametrize("layout", ["uniform", "padded", "packed"])
-def test_it_changes_nothing_but_the_memory(kind, layout):
+def test_it_changes_nothing_but_the_memory(recomputing, training, kind, layout):
     net = recomputing(kind)
     runs = blocks_run(net)
-    expected = trained(model(kind), batch(layout))
+    expected = trained(training(kind), batch(layout))
     received = trained(net, batch(layout))
     assert runs == [0, 1, 2, 2, 1, 0]  # each ran again in the backward pass
     torch.testing.assert_close(received, expected, **EXACT)
@@ -79,13 +72,13 @@ def test_it_changes_nothing_but_the_memory(kind, layout):
 
 @every_kind
 @pytest.mark.parametrize(("every", "again"), [(1, [4, 3, 2, 1, 0]), (2, [4, 2, 0]), (3, [3, 0])])
-def test_every_so_many_layers_run_again(kind, every, again):
-    net = model(kind, layers=5)
+def test_every_so_many_layers_run_again(training, kind, every, again):
+    net = training(kind, layers=5)
     net.activation_checkpointing_enable(every_n_layers=every)
     runs = blocks_run(net)
     received = trained(net, batch())
     assert runs == [0, 1, 2, 3, 4, *again]
-    torch.testing.assert_close(received, trained(model(kind, layers=5), batch()), **EXACT)
+    torch.testing.assert_close(received, trained(training(kind, layers=5), batch()), **EXACT)
     net.activation_checkpointing_disable()
     runs.clear()
     trained(net, batch())
@@ -93,23 +86,23 @@ def test_every_so_many_layers_run_again(kind, every, again):
 
 
 @every_kind
-def test_weights_may_be_asked_for(kind):
+def test_weights_may_be_asked_for(training, recomputing, kind):
     inputs = batch("padded")
-    expected = model(kind)(**inputs, output_attentions=True).attentions
+    expected = training(kind)(**inputs, output_attentions=True).attentions
     received = recomputing(kind)(**inputs, output_attentions=True).attentions
     torch.testing.assert_close(received, expected, **EXACT)
 
 
-def test_a_decoder_refuses_a_cache_that_would_grow_twice():
+def test_a_decoder_refuses_a_cache_that_would_grow_twice(recomputing):
     net = recomputing(NeoDecoderForCausalLM)
     with pytest.raises(ValueError, match="use_cache=False"):
         net(**batch(), use_cache=True)
 
 
-def test_without_a_backward_pass_a_decoder_may_cache():
+def test_without_a_backward_pass_a_decoder_may_cache(recomputing, training):
     """Samples can be drawn between two training steps."""
     ids = batch()["input_ids"]
-    expected = model(NeoDecoderForCausalLM).generate(ids, max_new_tokens=4)
+    expected = training(NeoDecoderForCausalLM).generate(ids, max_new_tokens=4)
     net = recomputing(NeoDecoderForCausalLM)
     runs = blocks_run(net)
     assert torch.equal(net.generate(ids, max_new_tokens=4), expected)

@@ -1,4 +1,4 @@
-"""Every engine of attention against plain loops, forward and backward, packed and not."""
+"""Every backend of attention against plain loops, forward and backward, packed and not."""
 
 import math
 
@@ -16,7 +16,7 @@ from groundup.neobert.batch_layout import from_cu_seqlens, pack
 exact = {"rtol": 1e-12, "atol": 1e-12}
 
 # SDPA packs in two ways on a CPU, by what a call costs against what padding wastes.
-ENGINES = {
+BACKENDS = {
     "eager": ("eager", None),
     "sdpa, padded": ("sdpa", math.inf),
     "sdpa, by document": ("sdpa", -1),
@@ -53,8 +53,8 @@ def draw(seed, batch, heads, groups, length, width=2, dtype=torch.float64) -> li
     return [torch.randn(shape, generator=rng, dtype=dtype).requires_grad_() for shape in shapes]
 
 
-def compare(engine, q, k, v, packed=None, lengths=None, **options) -> None:
-    name, call = ENGINES[engine]
+def compare(backend, q, k, v, packed=None, lengths=None, **options) -> None:
+    name, call = BACKENDS[backend]
     expected = by_loops(q, k, v, lengths, **options)
     with pytest.MonkeyPatch.context() as patch:
         if call is not None:
@@ -74,7 +74,7 @@ def compare(engine, q, k, v, packed=None, lengths=None, **options) -> None:
 options = st.fixed_dictionaries({"window": st.none() | st.integers(0, 4), "causal": st.booleans()})
 
 
-@pytest.mark.parametrize("engine", ["eager", "sdpa, padded", "flex"])
+@pytest.mark.parametrize("backend", ["eager", "sdpa, padded", "flex"])
 @settings(max_examples=10, deadline=None)
 @given(
     batch=st.integers(1, 2),
@@ -85,14 +85,14 @@ options = st.fixed_dictionaries({"window": st.none() | st.integers(0, 4), "causa
     options=options,
     seed=st.integers(0, 1000),
 )
-def test_equal_lengths(engine, batch, groups, share, length, earlier, options, seed):
+def test_equal_lengths(backend, batch, groups, share, length, earlier, options, seed):
     """Also with keys of tokens before the first query, as a decoder keeps them."""
     q, k, v = draw(seed, batch, groups * share, groups, earlier + length)
     q = q[:, :, earlier:].detach().requires_grad_()
-    compare(engine, q, k, v, **options)
+    compare(backend, q, k, v, **options)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=10, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 4), min_size=1, max_size=4).filter(any),
@@ -102,25 +102,25 @@ def test_equal_lengths(engine, batch, groups, share, length, earlier, options, s
     options=options,
     seed=st.integers(0, 1000),
 )
-def test_packs(engine, lengths, spare, groups, share, options, seed):
+def test_packs(backend, lengths, spare, groups, share, options, seed):
     """Sequences without a token and of one token come up, and a bound that is too long."""
     q, k, v = draw(seed, 1, groups * share, groups, sum(lengths))
     packed = from_cu_seqlens(pack(lengths).cu_seqlens, max(lengths) + spare, sum(lengths))
-    compare(engine, q, k, v, packed, lengths, **options)
+    compare(backend, q, k, v, packed, lengths, **options)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_views_that_are_not_contiguous(engine):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_views_that_are_not_contiguous(backend):
     """What split_qkv gives: three parts of one tensor, heads and tokens exchanged."""
     fused = torch.randn(1, 5, 2, 9, dtype=torch.float64).transpose(1, 2)
     q, k, v = (each.detach().requires_grad_() for each in fused.chunk(3, dim=-1))
     assert not q.is_contiguous()
-    compare(engine, q, k, v, pack([3, 2]), [3, 2])
+    compare(backend, q, k, v, pack([3, 2]), [3, 2])
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_large_scores_stay_finite(engine, monkeypatch):
-    name, call = ENGINES[engine]
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_large_scores_stay_finite(backend, monkeypatch):
+    name, call = BACKENDS[backend]
     if call is not None:
         monkeypatch.setattr(backends, "_CALL", call)
     q, k, v = (each.detach() for each in draw(0, 1, 2, 2, 5))
@@ -135,10 +135,10 @@ def test_large_scores_stay_finite(engine, monkeypatch):
     torch.testing.assert_close(mixed, best.view(1, 5, 4), **exact)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_other_precisions(engine, dtype, monkeypatch):
-    name, call = ENGINES[engine]
+def test_other_precisions(backend, dtype, monkeypatch):
+    name, call = BACKENDS[backend]
     if call is not None:
         monkeypatch.setattr(backends, "_CALL", call)
     q, k, v = (each.detach() for each in draw(0, 1, 2, 1, 7, 4, dtype))
@@ -149,30 +149,30 @@ def test_other_precisions(engine, dtype, monkeypatch):
     torch.testing.assert_close(mixed.double(), expected, rtol=limit, atol=limit)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_products_beyond_float16(engine):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_products_beyond_float16(backend):
     """50 · 50 · 64 = 160,000 is not a float16; divided by √64 it is."""
     q, k = torch.full((2, 1, 1, 2, 64), 50.0, dtype=torch.float16)
     k[..., 1, :] = -50
     v = torch.tensor([3.0, 5.0], dtype=torch.float16).view(1, 1, 2, 1).expand(1, 1, 2, 64)
-    mixed = attention(q, k, v, pack([2]), backend=ENGINES[engine][0])
+    mixed = attention(q, k, v, pack([2]), backend=BACKENDS[backend][0])
     assert mixed.unique().tolist() == [3]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("shape", [(0, 2, 3, 2), (1, 2, 0, 2)])
-def test_a_batch_without_tokens(engine, shape):
+def test_a_batch_without_tokens(backend, shape):
     q = torch.zeros(shape, requires_grad=True)
     packed = pack([0, 0]) if shape[0] else None
-    mixed = attention(q, q, q, packed, backend=ENGINES[engine][0])
+    mixed = attention(q, q, q, packed, backend=BACKENDS[backend][0])
     assert mixed.shape == (shape[0], shape[2], 4)
     mixed.sum().backward()
     assert torch.equal(q.grad, torch.zeros(shape))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_editing_one_document_leaves_the_others_bit_for_bit(engine, monkeypatch):
-    name, call = ENGINES[engine]
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_editing_one_document_leaves_the_others_bit_for_bit(backend, monkeypatch):
+    name, call = BACKENDS[backend]
     if call is not None:
         monkeypatch.setattr(backends, "_CALL", call)
     lengths = [5, 33, 1, 17]

@@ -1,4 +1,4 @@
-"""Which engine is chosen, and what the fused kernels are given; the kernels are loops here."""
+"""Which backend is chosen, and what the fused kernels are given; the kernels are loops here."""
 
 import importlib.util
 import sys
@@ -14,11 +14,11 @@ from torch import Tensor
 from transformers.dynamic_module_utils import get_imports, get_relative_import_files
 from transformers.utils import logging
 
-from groundup.neobert import backends, classification
+from groundup.neobert import classification, dispatch
 from groundup.neobert.attention import attention, split_qkv
-from groundup.neobert.backends import ENGINES, choose
 from groundup.neobert.batch_layout import pack
 from groundup.neobert.configuration import NeoBERTConfig
+from groundup.neobert.dispatch import BACKENDS, choose_backend
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 
 SHAPE = {
@@ -82,8 +82,8 @@ def varlen_attn(
 ):
     assert enable_gqa == (query.shape[1] != key.shape[1])
     before, behind = window_size
-    places = (cu_seq_q, cu_seq_k, max_q, max_k)
-    return kernel(query, key, value, *places, before, behind, causal=False)
+    lengths = (cu_seq_q, cu_seq_k, max_q, max_k)
+    return kernel(query, key, value, *lengths, before, behind, causal=False)
 
 
 def flash_attn_varlen_func(
@@ -100,8 +100,8 @@ def flash_attn_varlen_func(
     window_size=(-1, -1),
     softcap=0.0,
 ):
-    places = (cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
-    return kernel(q, k, v, *places, *window_size, causal)
+    lengths = (cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k)
+    return kernel(q, k, v, *lengths, *window_size, causal)
 
 
 @pytest.fixture
@@ -120,16 +120,16 @@ def varlen(monkeypatch):
 @pytest.fixture(autouse=True)
 def forget():
     """What was chosen before."""
-    backends._choose.cache_clear()
+    dispatch._choose.cache_clear()
     yield
-    backends._choose.cache_clear()
+    dispatch._choose.cache_clear()
 
 
 def compare(name, q, k, v, packed, window, causal):
     """An adapter against the written formula, forward and backward, in float64."""
     for each in (q, k, v):
         each.requires_grad_()
-    mixed = ENGINES[name](q, k, v, packed, window, causal).flatten(2)
+    mixed = BACKENDS[name](q, k, v, packed, window, causal).flatten(2)
     expected = attention(q, k, v, packed, window=window, causal=causal, backend="eager")
     torch.testing.assert_close(mixed, expected, rtol=1e-12, atol=1e-12)
     dy = torch.randn_like(expected)
@@ -190,9 +190,9 @@ GPU = ("cuda", torch.bfloat16, True)
 
 
 def without(monkeypatch, *names):
-    whole = backends.installed
+    whole = dispatch.import_error
     monkeypatch.setattr(
-        backends, "installed", lambda name: ImportError(name) if name in names else whole(name)
+        dispatch, "import_error", lambda name: ImportError(name) if name in names else whole(name)
     )
 
 
@@ -208,8 +208,8 @@ def without(monkeypatch, *names):
 )
 def test_the_order_for_packs_on_a_gpu(monkeypatch, missing, chosen):
     without(monkeypatch, *missing)
-    assert choose("auto", *GPU) == chosen
-    assert choose("auto", "cuda", torch.float16, True) == chosen
+    assert choose_backend("auto", *GPU) == chosen
+    assert choose_backend("auto", "cuda", torch.float16, True) == chosen
 
 
 @pytest.mark.parametrize(
@@ -223,13 +223,13 @@ def test_the_order_for_packs_on_a_gpu(monkeypatch, missing, chosen):
     ],
 )
 def test_everything_else_is_sdpa(kind):
-    assert choose("auto", *kind) == "sdpa"
+    assert choose_backend("auto", *kind) == "sdpa"
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.usefixtures("flash_attn")
 def test_what_is_asked_for_by_name_runs(name):
-    assert choose(name, *GPU) == name
+    assert choose_backend(name, *GPU) == name
 
 
 @pytest.mark.parametrize("name", ["varlen", "flash_attention_2"])
@@ -238,10 +238,10 @@ def test_what_is_asked_for_by_name_runs(name):
 def test_what_cannot_run_is_refused(name, kind):
     device, dtype = kind
     with pytest.raises(ValueError, match=f"{name} needs a GPU and .*: got {dtype} on {device}"):
-        choose(name, device, dtype, True)
+        choose_backend(name, device, dtype, True)
 
 
-def test_an_engine_that_is_not_there_is_named():
+def test_a_backend_that_is_not_there_is_named():
     q = torch.zeros(1, 1, 2, 2)
     with pytest.raises(ValueError, match=r"must be auto, eager, .*: got 'fast'"):
         attention(q, q, q, backend="fast")
@@ -250,10 +250,10 @@ def test_an_engine_that_is_not_there_is_named():
 @pytest.mark.skipif(
     importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed"
 )
-def test_an_engine_that_is_not_installed_is_named(monkeypatch):
+def test_a_backend_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "flash_attn", None)  # as if it were not there
     with pytest.raises(ImportError, match=r"--no-build-isolation .* flash-attn"):
-        choose("flash_attention_2", *GPU)
+        choose_backend("flash_attention_2", *GPU)
 
 
 def test_a_torch_before_windows_has_no_varlen(monkeypatch):
@@ -262,14 +262,14 @@ def test_a_torch_before_windows_has_no_varlen(monkeypatch):
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", of_2_10)
     with pytest.raises(ImportError, match=r"varlen needs torch 2\.12"):
-        choose("varlen", *GPU)
+        choose_backend("varlen", *GPU)
     without(monkeypatch, "flash_attention_2")
-    assert choose("auto", *GPU) == "flex_attention"
+    assert choose_backend("auto", *GPU) == "flex_attention"
 
 
 def test_the_choice_is_said_once_for_each_kind(monkeypatch):
     said = []
-    logger = logging.get_logger(backends.__name__)
+    logger = logging.get_logger(dispatch.__name__)
     monkeypatch.setattr(logger, "info", said.append)
     q = torch.zeros(1, 1, 3, 2)
     for _ in range(3):
@@ -285,11 +285,11 @@ def test_the_choice_is_said_once_for_each_kind(monkeypatch):
 
 
 def used(net, monkeypatch) -> set[str]:
-    """The engines a pass goes through."""
+    """The backends a pass goes through."""
     seen = set()
-    for name, engine in list(ENGINES.items()):
+    for name, backend in list(BACKENDS.items()):
         monkeypatch.setitem(
-            ENGINES, name, lambda *a, name=name, engine=engine: seen.add(name) or engine(*a)
+            BACKENDS, name, lambda *a, name=name, backend=backend: seen.add(name) or backend(*a)
         )
     with torch.no_grad():
         net(torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([[1, 1, 1], [1, 1, 0]]))
@@ -346,7 +346,7 @@ def test_what_is_not_installed_is_refused_before_a_model_is_made():
 
 
 @pytest.mark.parametrize("asked", ["eager", "flex_attention", "varlen"])
-def test_a_saved_model_does_not_ask_for_the_engine_it_ran_with(asked, tmp_path):
+def test_a_saved_model_does_not_ask_for_the_backend_it_ran_with(asked, tmp_path):
     """The next process may not have it."""
     net = NeoBERTModel(NeoBERTConfig(**SHAPE, attn_implementation=asked))
     net.save_pretrained(tmp_path)
@@ -358,7 +358,7 @@ def test_the_code_asks_for_no_package_that_may_be_missing():
     """A hub's code is refused where one file of it imports what is not installed, used or not."""
     main = classification.__file__
     copied = {Path(file) for file in (main, *get_relative_import_files(main))}
-    assert {"backends.py", "layout.py", "modeling.py"} < {file.name for file in copied}
+    assert {"backends.py", "batch_layout.py", "modeling.py"} < {file.name for file in copied}
     for file in copied:
         assert set(get_imports(file)) <= {*sys.stdlib_module_names, "torch", "transformers"}, file
     assert any("flash_attn_varlen_func" in file.read_text() for file in copied)  # used all the same

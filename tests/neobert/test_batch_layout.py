@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.neobert.batch_layout import (
+    BatchLayout,
     Packed,
     as_bool,
     from_cu_seqlens,
     pack,
     pad_tokens,
-    square,
+    unpack_attention_weights,
     unpad,
 )
 
@@ -33,8 +34,8 @@ def contents(packed: Packed) -> tuple[list[int], int, list[int]]:
 
 
 def test_lengths_3_and_2_of_width_3():
-    places, packed = unpad(torch.tensor([[True, True, True], [True, True, False]]))
-    assert places.tolist() == [0, 1, 2, 3, 4]
+    indices, packed = unpad(torch.tensor([[True, True, True], [True, True, False]]))
+    assert indices.tolist() == [0, 1, 2, 3, 4]
     assert contents(packed) == ([0, 3, 5], 3, [0, 1, 2, 0, 1])
     assert contents(pack([3, 2])) == contents(packed)
     assert packed.documents.tolist() == [0, 0, 0, 1, 1]
@@ -43,25 +44,25 @@ def test_lengths_3_and_2_of_width_3():
 
 def test_left_padding_holes_and_an_empty_row():
     mask = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 0], [1, 0, 1, 1]]).bool()
-    places, packed = unpad(mask)
-    assert places.tolist() == [2, 3, 8, 10, 11]
+    indices, packed = unpad(mask)
+    assert indices.tolist() == [2, 3, 8, 10, 11]
     assert contents(packed) == ([0, 2, 2, 5], 3, [0, 1, 0, 1, 2])
     assert packed.documents.tolist() == [0, 0, 2, 2, 2]
-    assert packed.places.tolist() == [0, 1, 6, 7, 8]
-    assert packed.mask.tolist() == [[True, True, False], [False] * 3, [True] * 3]
+    assert packed.indices.tolist() == [0, 1, 6, 7, 8]
+    assert packed.key_padding_mask.tolist() == [[True, True, False], [False] * 3, [True] * 3]
 
 
 @fast
 @given(mask=masks())
 def test_unpad_against_a_loop(mask):
-    places, ends, positions = [], [0], []
+    indices, ends, positions = [], [0], []
     for row, entries in enumerate(mask.tolist()):
         real = [column for column, entry in enumerate(entries) if entry]
-        places += [row * mask.shape[1] + column for column in real]
+        indices += [row * mask.shape[1] + column for column in real]
         positions += range(len(real))
         ends.append(ends[-1] + len(real))
     found, packed = unpad(mask)
-    assert found.tolist() == places
+    assert found.tolist() == indices
     longest = max(b - a for a, b in pairwise(ends))
     assert contents(packed) == (ends, longest, positions)
     assert packed.cu_seqlens.dtype == torch.int32  # the kernels take nothing else
@@ -73,8 +74,8 @@ def test_unpad_against_a_loop(mask):
 @given(mask=masks(), width=st.integers(0, 3))
 def test_the_round_trip_is_exact(mask, width):
     x = torch.randn(*mask.shape, width, dtype=torch.float64, requires_grad=True)
-    places, _ = unpad(mask)
-    back = pad_tokens(x.flatten(0, 1)[places], places, mask.shape)
+    indices, _ = unpad(mask)
+    back = pad_tokens(x.flatten(0, 1)[indices], indices, mask.shape)
     assert torch.equal(back, x * mask[..., None])
     (dx,) = torch.autograd.grad(back.sum(), x)
     assert torch.equal(dx, mask[..., None].expand_as(x).double())
@@ -101,15 +102,15 @@ def test_three_ways_to_the_same_layout(lengths, spare):
     assert bound.max_seqlen == max(lengths) + spare
     rows = torch.arange(sum(lengths)) + 1
     shape = (len(lengths), bound.max_seqlen)
-    padded = pad_tokens(rows, bound.places, shape)
-    assert torch.equal(padded > 0, bound.mask)
-    assert torch.equal(padded[bound.mask], rows)
+    padded = pad_tokens(rows, bound.indices, shape)
+    assert torch.equal(padded > 0, bound.key_padding_mask)
+    assert torch.equal(padded[bound.key_padding_mask], rows)
     assert packed.documents.tolist() == [s for s, n in enumerate(lengths) for _ in range(n)]
 
 
 def test_what_is_derived_is_computed_once():
     packed = pack([2, 1])
-    for name in ("places", "mask", "documents", "lengths"):
+    for name in ("indices", "key_padding_mask", "documents", "lengths"):
         assert getattr(packed, name) is getattr(packed, name)
 
 
@@ -170,9 +171,10 @@ def test_an_empty_mask_has_no_extremes():
 
 @fast
 @given(mask=masks(), seed=st.integers(0, 1000))
-def test_weights_come_back_to_the_places_of_their_tokens(mask, seed):
+def test_weights_come_back_to_the_indices_of_their_tokens(mask, seed):
     batch, length = mask.shape
-    places, packed = unpad(mask)
+    indices, packed = unpad(mask)
+    layout = BatchLayout(packed.positions, packed, indices)
     rng = torch.Generator().manual_seed(seed)
     longest = packed.max_seqlen
     weights = torch.rand(batch, 2, longest, longest, generator=rng)
@@ -182,10 +184,12 @@ def test_weights_come_back_to_the_places_of_their_tokens(mask, seed):
         for i, query in enumerate(real):
             for j, key in enumerate(real):
                 expected[row, :, query, key] = weights[row, :, i, j]
-    assert torch.equal(square(weights, packed, places, mask.shape), expected)
+    assert torch.equal(unpack_attention_weights(weights, layout, mask.shape), expected)
 
 
 def test_weights_of_a_pack_stand_on_the_diagonal():
     weights = torch.ones(3, 1, 2, 2)
-    whole = square(weights, pack([1, 0, 2]), None, torch.Size((1, 3)))
+    packed = pack([1, 0, 2])
+    layout = BatchLayout(packed.positions, packed)
+    whole = unpack_attention_weights(weights, layout, torch.Size((1, 3)))
     assert whole[0, 0].tolist() == [[1, 0, 0], [0, 1, 1], [0, 1, 1]]

@@ -4,6 +4,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,26 +16,15 @@ from transformers.utils import ModelOutput
 
 from groundup.neobert.cache_names import CACHE_NAME, CACHE_NAMES
 from groundup.neobert.decoder import NeoDecoderForCausalLM
-from groundup.neobert.decoder_configuration import NeoDecoderConfig
 
 V = 50
 in_each_era = pytest.mark.usefixtures("era")
 by_each_name = pytest.mark.parametrize("name", CACHE_NAMES)
 
 
-def model() -> NeoDecoderForCausalLM:
-    torch.manual_seed(0)
-    config = NeoDecoderConfig(
-        vocab_size=V,
-        hidden_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        intermediate_size=48,
-        max_length=24,
-        initializer_range=0.3,
-    )
-    return NeoDecoderForCausalLM(config).double().eval()
+@pytest.fixture(scope="module")
+def model(model):
+    return partial(model, NeoDecoderForCausalLM, num_attention_heads=6, num_key_value_heads=2)
 
 
 def prompts() -> Tensor:
@@ -56,7 +46,7 @@ def era(request, monkeypatch):
 @in_each_era
 @by_each_name
 @pytest.mark.parametrize("part", [lambda net: net, lambda net: net.model], ids=["head", "decoder"])
-def test_a_pass_takes_and_returns_it(name: str, part: Callable[[Any], Any]):
+def test_a_pass_takes_and_returns_it(model, name: str, part: Callable[[Any], Any]):
     net, ids = part(model()), prompts()
     full = net(ids)[0]
     begun = net(ids[:, :4], use_cache=True)
@@ -69,7 +59,7 @@ def test_a_pass_takes_and_returns_it(name: str, part: Callable[[Any], Any]):
 
 
 @in_each_era
-def test_an_output_without_a_cache_has_none():
+def test_an_output_without_a_cache_has_none(model):
     made = model()(prompts())
     assert made.cache is None
     assert made.past_key_values is None
@@ -79,7 +69,7 @@ def test_an_output_without_a_cache_has_none():
 
 
 @in_each_era
-def test_it_stays_transformers_own_output():
+def test_it_stays_transformers_own_output(model):
     made = model()(prompts(), use_cache=True)
     assert isinstance(made, CausalLMOutputWithPast)
     assert set(made) == {"logits", CACHE_NAME}
@@ -98,7 +88,7 @@ WAYS = {
 @in_each_era
 @by_each_name
 @pytest.mark.parametrize("way", WAYS)
-def test_generate_writes_on_from_it(name: str, way: str):
+def test_generate_writes_on_from_it(model, name: str, way: str):
     net, ids = model(), prompts()[:1]
 
     def write(**more: Any) -> Tensor:
@@ -117,7 +107,7 @@ def test_generate_writes_on_from_it(name: str, way: str):
 
 @in_each_era
 @by_each_name
-def test_guesses_are_taken_back_out_of_it(name: str):
+def test_guesses_are_taken_back_out_of_it(model, name: str):
     net, ids = model(), prompts()[:1]
     cache = DynamicCache(config=net.config)
     guessed = net.generate(ids, max_new_tokens=9, prompt_lookup_num_tokens=3, **{name: cache})
@@ -127,7 +117,7 @@ def test_guesses_are_taken_back_out_of_it(name: str):
 
 @in_each_era
 @by_each_name
-def test_what_generate_hands_to_a_pass_is_taken(name: str):
+def test_what_generate_hands_to_a_pass_is_taken(model, name: str):
     net, ids = model(), prompts()
     cache = net(ids[:, :5], use_cache=True).cache
     inputs = net.prepare_inputs_for_generation(ids, next_sequence_length=1, **{name: cache})
@@ -136,7 +126,7 @@ def test_what_generate_hands_to_a_pass_is_taken(name: str):
 
 
 @in_each_era
-def test_two_caches_are_refused():
+def test_two_caches_are_refused(model):
     net, ids = model(), prompts()
     both = {name: DynamicCache(config=net.config) for name in CACHE_NAMES}
     for call in (net, net.model, net.generate, net.prepare_inputs_for_generation):
@@ -165,7 +155,7 @@ print(type(net).__module__.split(".")[0])
 """
 
 
-def test_both_names_without_the_library(tmp_path):
+def test_both_names_without_the_library(model, tmp_path):
     model().save(tmp_path / "model")
     done = subprocess.run(
         [sys.executable, "-c", _REBUILT, str(tmp_path / "model")],

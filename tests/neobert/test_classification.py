@@ -1,5 +1,7 @@
 """The classification heads: what they read, what they begin with, what they are taught by."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.neobert.classification import (
     NeoBERTForSequenceClassification,
     NeoBERTForTokenClassification,
@@ -24,17 +26,9 @@ exact = {"rtol": 1e-12, "atol": 1e-12}
 TEXT, TOKEN = NeoBERTForSequenceClassification, NeoBERTForTokenClassification
 
 
-def model(cls: type, dtype: torch.dtype = torch.float64, **changes: object):
-    shape = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
-    torch.manual_seed(0)
-    config = NeoBERTConfig(
-        **{**shape, "intermediate_size": 64, "max_length": 32, "num_labels": 3, **changes}
-    )
-    made = cls(config).to(dtype).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return made
+@pytest.fixture(scope="module")
+def model(model):
+    return partial(model, noise=0.3, num_hidden_layers=2, num_labels=3)
 
 
 def texts(lengths: list[int]) -> list[Tensor]:
@@ -52,7 +46,7 @@ def read(net, first: Tensor) -> Tensor:
 # Weights.
 
 
-def test_keys_and_shapes_of_the_heads():
+def test_keys_and_shapes_of_the_heads(model):
     encoder = {f"model.{name}" for name in model(TEXT).model.state_dict()}
     text, token = model(TEXT).state_dict(), model(TOKEN).state_dict()
     heads = {
@@ -94,7 +88,7 @@ def test_a_head_begins_normal_and_the_encoder_uniform(cls):
 # What is read.
 
 
-def test_the_first_token_is_read():
+def test_the_first_token_is_read(model):
     net = model(TEXT)
     ids = torch.stack(texts([7, 7]))
     hidden = net.model(ids).last_hidden_state
@@ -106,7 +100,7 @@ def test_the_first_token_is_read():
     lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any),
     side=st.sampled_from(["left", "right", "middle"]),
 )
-def test_padded_packed_and_separate_texts_agree(lengths, side):
+def test_padded_packed_and_separate_texts_agree(model, lengths, side):
     """The first real token is read, wherever it stands; a text of none is a vector of zeros."""
     net, own = model(TEXT), texts(lengths)
     expected = torch.stack([
@@ -126,7 +120,7 @@ def test_padded_packed_and_separate_texts_agree(lengths, side):
     torch.testing.assert_close(net(torch.cat(own)[None], cu_seqlens=ends).logits, expected, **exact)
 
 
-def test_every_token_is_read():
+def test_every_token_is_read(model):
     net = model(TOKEN)
     ids, mask = torch.stack(texts([6, 6])), torch.tensor([[1] * 6, [0, 0, 1, 1, 1, 0]])
     hidden = net.model(ids, mask).last_hidden_state
@@ -135,7 +129,7 @@ def test_every_token_is_read():
     torch.testing.assert_close(net(ids, mask).logits, expected, **exact)
 
 
-def test_tokens_of_a_pack():
+def test_tokens_of_a_pack(model):
     net, own = model(TOKEN), texts([4, 2])
     together = net(torch.cat(own)[None], cu_seqlens=torch.tensor([0, 4, 6])).logits[0]
     torch.testing.assert_close(
@@ -144,7 +138,7 @@ def test_tokens_of_a_pack():
 
 
 @pytest.mark.parametrize("cls", [TEXT, TOKEN])
-def test_dropout_is_read_and_only_trains(cls):
+def test_dropout_is_read_and_only_trains(model, cls):
     ids = texts([6])[0][None]
     for share, differs in ((0.5, True), (0.0, False)):
         net = model(cls, classifier_dropout=share)
@@ -170,7 +164,7 @@ ROWS = torch.arange(20).view(4, 5)
 
 
 @pytest.mark.parametrize("kind", [None, "single_label_classification"])
-def test_the_loss_of_classes(kind):
+def test_the_loss_of_classes(model, kind):
     net = model(TEXT, problem_type=kind)
     labels = torch.tensor([2, 0, 1, 1])
     output = net(ROWS, labels=labels)
@@ -186,7 +180,7 @@ def test_the_loss_of_classes(kind):
         ("multi_label_classification", torch.long),
     ],
 )
-def test_the_loss_of_several_classes_at_once(kind, dtype):
+def test_the_loss_of_several_classes_at_once(model, kind, dtype):
     net = model(TEXT, problem_type=kind)
     labels = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]).to(dtype)
     output = net(ROWS, labels=labels)
@@ -198,7 +192,7 @@ def test_the_loss_of_several_classes_at_once(kind, dtype):
 @pytest.mark.parametrize("kind", [None, "regression"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.long])
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])
-def test_the_loss_of_a_number(kind, dtype, shape):
+def test_the_loss_of_a_number(model, kind, dtype, shape):
     net = model(TEXT, num_labels=1, problem_type=kind)
     labels = torch.tensor([3, 1, 0, 5]).to(dtype)
     output = net(ROWS, labels=labels.view(shape))
@@ -208,7 +202,7 @@ def test_the_loss_of_a_number(kind, dtype, shape):
     assert net.classifier.weight.grad.any()
 
 
-def test_the_loss_of_several_numbers():
+def test_the_loss_of_several_numbers(model):
     net = model(TEXT, problem_type="regression")
     labels = torch.arange(12.0, dtype=torch.float64).view(4, 3)
     output = net(ROWS, labels=labels)
@@ -216,20 +210,20 @@ def test_the_loss_of_several_numbers():
 
 
 @pytest.mark.parametrize("labels", [torch.tensor([2, 0]), torch.tensor([[1.0, 0, 1], [0, 1, 0]])])
-def test_the_loss_in_bfloat16(labels):
-    output = model(TEXT, torch.bfloat16)(ROWS[:2], labels=labels)
+def test_the_loss_in_bfloat16(model, labels):
+    output = model(TEXT, dtype=torch.bfloat16)(ROWS[:2], labels=labels)
     assert output.loss.isfinite()
     output.loss.backward()
 
 
-def test_the_loss_over_labelled_tokens():
+def test_the_loss_over_labelled_tokens(model):
     net = model(TOKEN)
     labels = torch.tensor([0, 1, 2, -100] * 5).view(4, 5)
     output = net(ROWS, labels=labels)
     torch.testing.assert_close(output.loss, mean_surprise(output.logits, labels), **exact)
 
 
-def test_no_labelled_token_gives_zero_and_keeps_the_graph():
+def test_no_labelled_token_gives_zero_and_keeps_the_graph(model):
     net = model(TOKEN)
     loss = net(ROWS, labels=torch.full((4, 5), -100)).loss
     assert loss.item() == 0
@@ -237,7 +231,7 @@ def test_no_labelled_token_gives_zero_and_keeps_the_graph():
     assert all(not p.grad.any() for p in net.parameters())
 
 
-def test_accumulated_tokens_equal_the_full_batch():
+def test_accumulated_tokens_equal_the_full_batch(model):
     net = model(TOKEN)
     labels = torch.tensor([0, 1, 2, -100] * 5).view(4, 5)
     labels[0] = -100  # the halves have different numbers of labels
@@ -255,10 +249,10 @@ def test_accumulated_tokens_equal_the_full_batch():
 
 
 @pytest.mark.parametrize("cls", [TEXT, TOKEN, NeoBERTForMaskedLM])
-def test_transformers_trainer_runs_them(cls, tmp_path):
+def test_transformers_trainer_runs_them(model, cls, tmp_path):
     """It gives ``num_items_in_batch`` to every forward that takes any name, unless it is told."""
     pytest.importorskip("accelerate")
-    net = model(cls, torch.float32, classifier_dropout=0.0)
+    net = model(cls, dtype=torch.float32, classifier_dropout=0.0)
     label = torch.tensor(1) if cls is TEXT else ROWS[0] % 3
     examples = [{"input_ids": ids, "labels": label} for ids in ROWS]
     options = TrainingArguments(
@@ -287,7 +281,7 @@ def test_transformers_trainer_runs_them(cls, tmp_path):
 
 
 @pytest.mark.parametrize("cls", [TEXT, TOKEN])
-def test_tuples_states_and_weights(cls):
+def test_tuples_states_and_weights(model, cls):
     ids = texts([6])[0][None]
     net = model(cls)
     output = net(ids, output_hidden_states=True, output_attentions=True)
@@ -304,9 +298,9 @@ def test_tuples_states_and_weights(cls):
     ("cls", "auto"),
     [(TEXT, AutoModelForSequenceClassification), (TOKEN, AutoModelForTokenClassification)],
 )
-def test_auto_classes(cls, auto, tmp_path):
-    register()
-    net = model(cls, torch.float32, problem_type=None)
+def test_auto_classes(model, cls, auto, tmp_path):
+    register_auto_classes()
+    net = model(cls, dtype=torch.float32, problem_type=None)
     net.save_pretrained(tmp_path)
     loaded = auto.from_pretrained(tmp_path)
     assert type(loaded) is cls
@@ -315,9 +309,9 @@ def test_auto_classes(cls, auto, tmp_path):
 
 
 @pytest.mark.parametrize("cls", [TEXT, TOKEN])
-def test_an_encoder_trained_by_masking_gets_a_new_head(cls, tmp_path):
+def test_an_encoder_trained_by_masking_gets_a_new_head(model, cls, tmp_path):
     """transformers' loading onto the meta device leaves nothing uninitialised."""
-    trained = model(NeoBERTForMaskedLM, torch.float32)
+    trained = model(NeoBERTForMaskedLM, dtype=torch.float32)
     trained.save_pretrained(tmp_path)
     loaded, report = cls.from_pretrained(tmp_path, num_labels=7, output_loading_info=True)
     new = {name for name in loaded.state_dict() if not name.startswith("model.")}
@@ -333,7 +327,7 @@ def test_an_encoder_trained_by_masking_gets_a_new_head(cls, tmp_path):
 
 
 @pytest.mark.parametrize("cls", [TEXT, TOKEN])
-def test_more_tokens_in_the_vocabulary(cls):
+def test_more_tokens_in_the_vocabulary(model, cls):
     net = model(cls)
     before = net(ROWS).logits
     net.resize_token_embeddings(60)

@@ -1,4 +1,4 @@
-"""The rules for the CPU are the plain functions, forward and backward, and can be turned off."""
+"""The kernels for the CPU are the plain functions, forward and backward, and can be turned off."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from groundup.neobert import cpu_kernels
 from groundup.neobert.attention import split_qkv
-from groundup.neobert.cpu_kernels import fuses, split_rotated
+from groundup.neobert.cpu_kernels import split_rotated, use_cpu_kernel
 from groundup.neobert.rope import rope_tables, rotate_pairs
 
 
@@ -39,7 +39,7 @@ def plainly(qkv, heads, cos, sin):
 )
 def test_equal_to_the_plain_functions(batch, length, heads, half, tokens_first, seed):
     qkv, tables = draw(batch, length, heads, half, seed=seed)
-    ours, plain = split_rotated(qkv, heads, *tables), plainly(qkv, heads, *tables)
+    ours, plain = split_rotated(qkv, heads, tables), plainly(qkv, heads, *tables)
     generator = torch.Generator().manual_seed(seed)
     grads = [torch.randn(each.shape, generator=generator, dtype=each.dtype) for each in plain]
     if tokens_first:  # as SDPA's backward pass lays them out
@@ -54,7 +54,7 @@ def test_derivatives_first_and_second():
     qkv, tables = draw(batch=1, length=2, heads=1)
 
     def run(qkv):
-        return split_rotated(qkv, 1, *tables)
+        return split_rotated(qkv, 1, tables)
 
     assert torch.autograd.gradcheck(run, qkv)
     assert torch.autograd.gradgradcheck(run, qkv)
@@ -62,7 +62,7 @@ def test_derivatives_first_and_second():
 
 def test_gradients_that_lie_anyhow_are_read():
     qkv, tables = draw()
-    ours, plain = split_rotated(qkv, 3, *tables), plainly(qkv, 3, *tables)
+    ours, plain = split_rotated(qkv, 3, tables), plainly(qkv, 3, *tables)
     scattered = [torch.randn(4, 5, 3, 2, dtype=each.dtype).permute(3, 2, 1, 0) for each in plain]
     (mine,), (other,) = (torch.autograd.grad(each, qkv, scattered) for each in (ours, plain))
     torch.testing.assert_close(mine, other, rtol=1e-14, atol=1e-14)
@@ -71,7 +71,7 @@ def test_gradients_that_lie_anyhow_are_read():
 def test_the_projection_is_left_as_it_was():
     qkv, tables = draw()
     before = qkv.detach().clone()
-    split_rotated(qkv, 3, *tables)
+    split_rotated(qkv, 3, tables)
     assert torch.equal(qkv, before)
 
 
@@ -81,23 +81,23 @@ def test_where_it_is_used(monkeypatch):
     monkeypatch.setattr(cpu_kernels, "rotate_pairs", lambda *a: called.append(1) or right(*a))
     for dtype, uses in ((torch.float32, True), (torch.float64, True), (torch.bfloat16, False)):
         qkv, tables = draw(dtype=dtype)
-        assert fuses(qkv) is uses
+        assert use_cpu_kernel(qkv) is uses
         called.clear()
-        q, k, v = split_rotated(qkv, 3, *tables)
+        q, k, v = split_rotated(qkv, 3, tables)
         assert bool(called) is not uses
         assert q.dtype == k.dtype == v.dtype == dtype
-    assert not fuses(torch.zeros(1, device="meta"))
+    assert not use_cpu_kernel(torch.zeros(1, device="meta"))
     monkeypatch.setattr(cpu_kernels, "PLAIN", True)
-    assert not fuses(torch.zeros(1))
+    assert not use_cpu_kernel(torch.zeros(1))
     called.clear()
-    split_rotated(*(lambda qkv, tables: (qkv, 3, *tables))(*draw()))
+    split_rotated(*(lambda qkv, tables: (qkv, 3, tables))(*draw()))
     assert called
 
 
 def test_a_compiler_sees_the_plain_functions():
     qkv, tables = draw(dtype=torch.float32)
     compiled = torch.compile(split_rotated, backend="eager", fullgraph=True)
-    for mine, other in zip(compiled(qkv, 3, *tables), plainly(qkv, 3, *tables), strict=True):
+    for mine, other in zip(compiled(qkv, 3, tables), plainly(qkv, 3, *tables), strict=True):
         torch.testing.assert_close(mine, other)
 
 

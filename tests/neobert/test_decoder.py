@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import peft
@@ -13,10 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, StaticCache
 
-from groundup.neobert.attention import split_qkv
+from groundup.neobert.attention import split_groups, split_qkv
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.decoder import NeoDecoderForCausalLM, NeoDecoderModel, next_tokens
-from groundup.neobert.decoder_block import split_groups
 from groundup.neobert.decoder_configuration import NeoDecoderConfig
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.neobert.rope_layout import pairs_to_halves
@@ -41,19 +41,17 @@ FORMS = {
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 
 
-def small(**changes: object) -> NeoDecoderConfig:
-    shape = {"vocab_size": V, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6}
-    return NeoDecoderConfig(**{**shape, "intermediate_size": 48, "max_length": 24, **changes})
+SHAPE = {"num_attention_heads": 6, "intermediate_size": 48, "max_length": 24}
 
 
-def model(seed: int = 0, dtype: torch.dtype = torch.float64, **changes: object):
-    """A small model without a parameter at its special start."""
-    torch.manual_seed(seed)
-    made = NeoDecoderForCausalLM(small(**changes)).to(dtype).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return made
+@pytest.fixture(scope="module")
+def model(model):
+    return partial(model, NeoDecoderForCausalLM, **SHAPE)
+
+
+@pytest.fixture(scope="module")
+def small(small):
+    return partial(small, NeoDecoderConfig, **SHAPE)
 
 
 def batch(shape: tuple[int, ...] = (3, 9)) -> Tensor:
@@ -99,14 +97,14 @@ def numpy_logits(net: NeoDecoderForCausalLM, ids: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", ["plain", "grouped", "one key head", "local"])
-def test_equals_numpy(form):
+def test_equals_numpy(model, form):
     net = model(**FORMS[form])
     with torch.no_grad():
         logits = net(batch()).logits.numpy()
     np.testing.assert_allclose(logits, numpy_logits(net, batch()), atol=1e-12)
 
 
-def test_equals_llama_with_its_own_layout():
+def test_equals_llama_with_its_own_layout(model):
     """transformers' Llama turns the halves of a head, and keeps q, k and v apart."""
     net = model(num_key_value_heads=2)
     llama = LlamaForCausalLM(
@@ -155,7 +153,7 @@ def test_split_groups_is_the_published_cut_when_no_key_is_shared():
         assert torch.equal(ours, published)
 
 
-def test_an_encoders_weights_load_and_its_last_token_agrees(tmp_path):
+def test_an_encoders_weights_load_and_its_last_token_agrees(small, tmp_path):
     """The last token sees everything in both: in one layer the mask makes no difference to it."""
     shape = small(num_hidden_layers=1, initializer_range=0.3).to_dict()
     del shape["model_type"], shape["num_key_value_heads"]
@@ -172,7 +170,7 @@ def test_an_encoders_weights_load_and_its_last_token_agrees(tmp_path):
 
 
 @every_form
-def test_no_output_depends_on_a_later_token(form):
+def test_no_output_depends_on_a_later_token(model, form):
     net = model(**form)
     embedded = net.model.encoder(batch((1, 6))).detach().requires_grad_()
     logits = net(inputs_embeds=embedded).logits[0]
@@ -183,7 +181,7 @@ def test_no_output_depends_on_a_later_token(form):
         assert (moved[: i + 1] > 0).all()
 
 
-def test_a_local_layer_sees_itself_and_those_before_it():
+def test_a_local_layer_sees_itself_and_those_before_it(model):
     net = model(num_hidden_layers=2, local_attention=3, global_attn_every_n_layers=2)
     weights = net(batch(), output_attentions=True).attentions
     seen = (weights[1] > 0)[0, 0].sum(-1)
@@ -209,7 +207,7 @@ def step_by_step(net: NeoDecoderForCausalLM, ids: Tensor, mask: Tensor | None, s
 @every_form
 @pytest.mark.parametrize("sizes", [[1] * 9, [5, 1, 3]], ids=["tokens", "chunks"])
 @pytest.mark.parametrize("padding", ["none", "left", "both"])
-def test_cache_equals_the_full_pass(form, sizes, padding):
+def test_cache_equals_the_full_pass(model, form, sizes, padding):
     net = model(**form)
     ids, mask = padded_left()
     if padding == "both":
@@ -235,7 +233,7 @@ SETTINGS = {
 
 @every_form
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_the_same_is_written_with_and_without_a_cache(form, settings):
+def test_the_same_is_written_with_and_without_a_cache(model, form, settings):
     net = model(**form)
     ids, mask = padded_left()
     written = []
@@ -250,7 +248,7 @@ def test_the_same_is_written_with_and_without_a_cache(form, settings):
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
-def test_prompts_side_by_side_equal_prompts_alone(settings):
+def test_prompts_side_by_side_equal_prompts_alone(model, settings):
     net = model(num_key_value_heads=2)
     ids, mask = padded_left()
     together = net.generate(ids, attention_mask=mask, max_new_tokens=6, **settings)
@@ -259,7 +257,7 @@ def test_prompts_side_by_side_equal_prompts_alone(settings):
         assert torch.equal(alone[0, -6:], written[-6:])
 
 
-def test_greedy_writes_the_likeliest_token_and_stops_at_the_end():
+def test_greedy_writes_the_likeliest_token_and_stops_at_the_end(model):
     net = model()
     ids = batch((1, 4))
     text = ids
@@ -272,7 +270,7 @@ def test_greedy_writes_the_likeliest_token_and_stops_at_the_end():
     assert stopped[0].tolist() == text[0, : 5 + first].tolist()
 
 
-def test_padding_does_not_count_as_length():
+def test_padding_does_not_count_as_length(model):
     net = model(max_length=6)
     ids, mask = batch((1, 9)), (torch.arange(9) >= 3)[None]
     full = net(ids[:, 3:]).logits
@@ -281,7 +279,7 @@ def test_padding_does_not_count_as_length():
     assert (net(ids, mask).logits[:, 3:] - full).abs().max() < 1e-12
 
 
-def test_generate_reads_embeddings_caches_and_guesses():
+def test_generate_reads_embeddings_caches_and_guesses(model):
     net = model(num_key_value_heads=2, bos_token_id=3)
     ids = batch((1, 6))
     text = net.generate(ids, max_new_tokens=10)
@@ -297,7 +295,7 @@ def test_generate_reads_embeddings_caches_and_guesses():
     assert torch.equal(net.generate(max_new_tokens=4), begun)
 
 
-def test_the_written_formula_agrees():
+def test_the_written_formula_agrees(model):
     net = model(num_key_value_heads=2, local_attention=3, global_attn_every_n_layers=2)
     ids, mask = padded_left()
     expected, text = net(ids, mask).logits, net.generate(ids, max_new_tokens=5)
@@ -306,7 +304,7 @@ def test_the_written_formula_agrees():
     assert torch.equal(net.generate(ids, max_new_tokens=5), text)
 
 
-def test_padding_that_sees_nothing_spoils_nothing(monkeypatch):
+def test_padding_that_sees_nothing_spoils_nothing(model, monkeypatch):
     """Some kernels give NaN to a query that sees no key; 0 · NaN would reach every later layer."""
     ours = F.scaled_dot_product_attention
 
@@ -324,14 +322,14 @@ def test_padding_that_sees_nothing_spoils_nothing(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:Using the model-agnostic default")
-def test_without_a_length_generate_writes_as_much_as_transformers_says():
+def test_without_a_length_generate_writes_as_much_as_transformers_says(model):
     net = model(max_length=64)
     assert net.generate(batch((1, 4))).shape == (1, 24)
     assert model().generate(batch((1, 9))).shape == (1, 24)  # 9 + 20, but it reads 24 at most
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_the_last_token_is_the_same_on_either_side_of_padding(side):
+def test_the_last_token_is_the_same_on_either_side_of_padding(model, side):
     net = model(num_key_value_heads=2).model
     ids, mask = padded_left()
     if side == "right":
@@ -345,7 +343,7 @@ def test_the_last_token_is_the_same_on_either_side_of_padding(side):
 # The loss
 
 
-def test_loss_is_the_mean_surprise_at_the_next_tokens():
+def test_loss_is_the_mean_surprise_at_the_next_tokens(model):
     net = model()
     ids = batch()
     labels = ids.clone()
@@ -365,7 +363,7 @@ def test_loss_is_the_mean_surprise_at_the_next_tokens():
 
 
 @pytest.mark.parametrize("form", ["grouped", "local"])
-def test_padded_and_packed_training_equal_texts_alone(form):
+def test_padded_and_packed_training_equal_texts_alone(model, form):
     ids, left = padded_left()
     texts = [row[real] for row, real in zip(ids, left.bool(), strict=True)]
     right_ids = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
@@ -405,15 +403,15 @@ def test_next_tokens_stay_in_their_text():
     assert next_tokens(labels, None, ends).tolist() == [[1, -100, 3, 4, 5, -100]]
 
 
-def test_logits_to_keep():
+def test_logits_to_keep(model):
     net = model()
     full = net(batch()).logits
     torch.testing.assert_close(net(batch(), logits_to_keep=2).logits, full[:, -2:])
-    places = torch.tensor([0, 4])
-    torch.testing.assert_close(net(batch(), logits_to_keep=places).logits, full[:, places])
+    indices = torch.tensor([0, 4])
+    torch.testing.assert_close(net(batch(), logits_to_keep=indices).logits, full[:, indices])
 
 
-def test_half_precision_loss_is_computed_in_single():
+def test_half_precision_loss_is_computed_in_single(model):
     net = model().bfloat16()
     made = net(batch(), labels=batch())
     assert made.logits.dtype == torch.bfloat16
@@ -425,7 +423,7 @@ def test_half_precision_loss_is_computed_in_single():
 # Outputs
 
 
-def test_attention_weights_and_hidden_states():
+def test_attention_weights_and_hidden_states(model):
     net = model(num_key_value_heads=2)
     ids, mask = padded_left()
     made = net(ids, mask, output_attentions=True, output_hidden_states=True)
@@ -446,7 +444,7 @@ def test_attention_weights_and_hidden_states():
 # The model as a citizen of transformers
 
 
-def test_tied_embeddings_are_one_tensor_learned_saved_and_loaded_once(tmp_path):
+def test_tied_embeddings_are_one_tensor_learned_saved_and_loaded_once(model, tmp_path):
     net = model(tie_word_embeddings=True)
     assert net.lm_head.weight is net.model.encoder.weight
     net.save(tmp_path)
@@ -464,7 +462,7 @@ def test_tied_embeddings_are_one_tensor_learned_saved_and_loaded_once(tmp_path):
     assert torch.equal(NeoDecoderForCausalLM.load(tmp_path)(batch()).logits, apart(batch()).logits)
 
 
-def test_grouped_queries_take_fewer_parameters():
+def test_grouped_queries_take_fewer_parameters(model):
     def count(groups: int) -> int:
         return sum(p.numel() for p in model(num_key_value_heads=groups).parameters())
 
@@ -472,7 +470,7 @@ def test_grouped_queries_take_fewer_parameters():
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
-def test_lora_finds_the_maps_by_name():
+def test_lora_finds_the_maps_by_name(model):
     net = model(dtype=torch.float32, num_key_value_heads=2)
     names = ["qkv", "wo", "w12", "w3"]
     config = peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=names)
@@ -510,7 +508,7 @@ print(type(model).__module__.split(".")[0], type(base).__name__)
 """
 
 
-def test_rebuilt_in_a_process_without_the_library(tmp_path):
+def test_rebuilt_in_a_process_without_the_library(model, tmp_path):
     net = model(dtype=torch.float32, num_key_value_heads=2)
     net.save(tmp_path / "model")
     done = subprocess.run(
@@ -536,7 +534,7 @@ def test_rebuilt_in_a_process_without_the_library(tmp_path):
     assert torch.equal(outputs["written"], net.generate(ids, max_new_tokens=5))
 
 
-def test_a_directory_names_its_own_classes(tmp_path):
+def test_a_directory_names_its_own_classes(model, small, tmp_path):
     """A decoder is a NeoBERT too, for Python; AutoModel must not take one for the other."""
 
     def auto_map(net: NeoBERTModel | NeoDecoderForCausalLM) -> dict[str, str]:
@@ -586,23 +584,23 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("message", "call"), WRONG.items(), ids=range(len(WRONG)))
-def test_wrong_input_is_named(message, call):
+def test_wrong_input_is_named(model, message, call):
     with pytest.raises(ValueError, match=message):
         call(model())
 
 
 @pytest.mark.parametrize("groups", [0, 4, 12])
-def test_heads_of_keys_must_divide_heads_of_queries(groups):
+def test_heads_of_keys_must_divide_heads_of_queries(small, groups):
     with pytest.raises(ValueError, match=f"must divide num_attention_heads: got {groups} and 6"):
         small(num_key_value_heads=groups)
 
 
-def test_auto_classes_know_it_without_trust(tmp_path):
+def test_auto_classes_know_it_without_trust(model, tmp_path):
     from transformers import AutoModel, AutoModelForCausalLM
 
-    from groundup.neobert.auto import register
+    from groundup.neobert.auto import register_auto_classes
 
-    register()
+    register_auto_classes()
     model(seed=1).save(tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert type(loaded) is NeoDecoderForCausalLM

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from groundup.neobert import flash_triton
 from groundup.neobert.batch_layout import pack
 from groundup.neobert.flash import flash_attention
-from groundup.neobert.flash_triton import flash_forward, plan
+from groundup.neobert.flash_triton import flash_forward, plan_launch
 from groundup.scratch.flash import tiled_attention, tiled_attention_backward
 
 fast = settings(max_examples=40, deadline=None)
@@ -26,25 +26,25 @@ on_a_gpu = pytest.mark.skipif(
 )
 
 
-def in_one_piece(q, k, v, look):
-    """The formula with all weights in memory; look (…, T, S) bool. Blind queries give zeros."""
-    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~look, -1e300)
-    weights = scores.softmax(-1) * look
+def in_one_piece(q, k, v, attn_mask):
+    """The formula with all weights in memory; attn_mask (…, T, S) bool. Empty rows give zeros."""
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~attn_mask, -1e300)
+    weights = scores.softmax(-1) * attn_mask
     return weights @ v
 
 
-def looks(q, k, causal=False, packed=None, real=None):
+def make_attn_mask(q, k, causal=False, packed=None, key_padding_mask=None):
     """(B, H, T, S) bool."""
     queries, keys = q.shape[2], k.shape[2]
-    look = torch.ones(queries, keys, dtype=torch.bool, device=q.device)
+    attn_mask = torch.ones(queries, keys, dtype=torch.bool, device=q.device)
     if causal:
-        look = look.tril(keys - queries)
+        attn_mask = attn_mask.tril(keys - queries)
     if packed is not None:
         ends = packed.cu_seqlens.tolist()
         of = torch.tensor([sum(n >= end for end in ends[1:]) for n in range(keys)])
-        look = look & (of[:, None] == of).to(q.device)
-    look = look.expand(*q.shape[:3], keys)
-    return look if real is None else look & real[:, None, None, :]
+        attn_mask = attn_mask & (of[:, None] == of).to(q.device)
+    attn_mask = attn_mask.expand(*q.shape[:3], keys)
+    return attn_mask if key_padding_mask is None else attn_mask & key_padding_mask[:, None, None, :]
 
 
 def draw(seed, batch, heads, queries, keys, width):
@@ -53,16 +53,16 @@ def draw(seed, batch, heads, queries, keys, width):
     return [torch.tensor(rng.normal(size=shape)) for shape in shapes]
 
 
-def compare(q, k, v, dy, look, **options):
+def compare(q, k, v, dy, whole_mask, **options):
     """Output and gradients of the tiled form against those of one piece, in float64."""
     for each in (q, k, v):
         each.requires_grad_()
-    y, expected = flash_attention(q, k, v, **options), in_one_piece(q, k, v, look)
+    y, expected = flash_attention(q, k, v, **options), in_one_piece(q, k, v, whole_mask)
     torch.testing.assert_close(y, expected, rtol=1e-10, atol=1e-12)
     grads = torch.autograd.grad(y, (q, k, v), dy)
     for ours, theirs in zip(grads, torch.autograd.grad(expected, (q, k, v), dy), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-    blind = ~look.any(-1)
+    blind = ~whole_mask.any(-1)
     assert not y[blind].any()
     assert not grads[0][blind].any()
 
@@ -76,9 +76,10 @@ def test_equal_to_one_piece(data, seed, causal, padded):
     block = (data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9)))
     q, k, v, dy = draw(seed, batch, heads, queries, keys, width)
     real = torch.tensor(np.random.default_rng(seed).random((batch, keys)) < 0.6)
-    mask = real[:, None, None, :] if padded else None
-    look = looks(q, k, causal, real=real if padded else None)
-    compare(q, k, v, dy, look, causal=causal, block=block, mask=mask)
+    key_padding_mask = real if padded else None
+    attn_mask = real[:, None, None, :] if padded else None
+    whole_mask = make_attn_mask(q, k, causal, key_padding_mask=key_padding_mask)
+    compare(q, k, v, dy, whole_mask, causal=causal, block=block, attn_mask=attn_mask)
 
 
 @fast
@@ -92,8 +93,8 @@ def test_equal_to_one_piece(data, seed, causal, padded):
 def test_documents_do_not_see_each_other(lengths, seed, causal, rows, columns):
     packed = pack(lengths)
     q, k, v, dy = draw(seed, 1, 2, sum(lengths), sum(lengths), 2)
-    look = looks(q, k, causal, packed)
-    compare(q, k, v, dy, look, packed=packed, causal=causal, block=(rows, columns))
+    attn_mask = make_attn_mask(q, k, causal, packed)
+    compare(q, k, v, dy, attn_mask, packed=packed, causal=causal, block=(rows, columns))
 
 
 def test_changing_one_document_leaves_the_others_bit_for_bit():
@@ -127,7 +128,7 @@ def test_half_precision_sums_in_float32(dtype):
     halves = [each.requires_grad_() for each in (q, k, v)]
     wholes = [each.detach().double().requires_grad_() for each in halves]
     y = flash_attention(*halves, block=(16, 7))
-    expected = in_one_piece(*wholes, looks(q, k))
+    expected = in_one_piece(*wholes, make_attn_mask(q, k))
     assert y.dtype == dtype
     limit = 2 * torch.finfo(dtype).eps  # one rounding of the result, and one of y on the way back
     torch.testing.assert_close(y.double(), expected, rtol=limit, atol=limit)
@@ -167,14 +168,14 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="a pack of 4 tokens is a batch of one"):
         flash_attention(q, k, v, pack([4]))
     with pytest.raises(ValueError, match=r"boolean and fit .*\(1, 2, 4, 3\): got torch.int64"):
-        flash_attention(q, k, v, mask=torch.ones(4, 3, dtype=torch.int64))
+        flash_attention(q, k, v, attn_mask=torch.ones(4, 3, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"got torch.bool of shape \(4, 2\)"):
-        flash_attention(q, k, v, mask=torch.ones(4, 2, dtype=torch.bool))
+        flash_attention(q, k, v, attn_mask=torch.ones(4, 2, dtype=torch.bool))
 
 
 def test_the_plan_of_a_padded_batch():
     q = torch.zeros(3, 4, 100, 32)
-    launch = plan(q, q, q, lengths=torch.tensor([100, 7, 0]), block=(64, 32))
+    launch = plan_launch(q, q, q, lengths=torch.tensor([100, 7, 0]), block=(64, 32))
     assert launch.row_tiles == 2
     assert launch.grid == (2 * 4 * 3,)
     assert launch.starts.tolist() == [0, 0, 0]
@@ -182,12 +183,12 @@ def test_the_plan_of_a_padded_batch():
     assert launch.starts.dtype == launch.lengths.dtype == torch.int32
     assert launch.sequence_stride == 1
     assert launch.scale == pytest.approx(1 / (math.log(2) * math.sqrt(32)))
-    assert plan(q, q, q).lengths.tolist() == [100, 100, 100]
+    assert plan_launch(q, q, q).lengths.tolist() == [100, 100, 100]
 
 
 def test_the_plan_of_a_pack():
     q = torch.zeros(1, 12, 10, 16)
-    launch = plan(q, q, q, pack([3, 0, 7]), block=(16, 16))
+    launch = plan_launch(q, q, q, pack([3, 0, 7]), block=(16, 16))
     assert launch.row_tiles == 1
     assert launch.grid == (12 * 3,)
     assert launch.starts.tolist() == [0, 3, 3]
@@ -198,24 +199,30 @@ def test_the_plan_of_a_pack():
 def test_a_pack_may_be_large():
     many = pack([1] * 8000)
     q = torch.zeros(1, 12, 8000, 16, dtype=torch.float16)
-    assert plan(q, q, q, many).grid == (96_000,)  # the second axis of a grid ends at 65,535
+    assert plan_launch(q, q, q, many).grid == (96_000,)  # the second axis of a grid ends at 65,535
 
 
 def test_the_plan_refuses():
     q = torch.zeros(2, 3, 8, 16)
     refused = [
-        (lambda: plan(q, q[:, :, :4], q), r"\(B, H, T, K\), all three alike"),
-        (lambda: plan(q[0], q[0], q[0]), "all three alike"),
-        (lambda: plan(*[q[..., :8]] * 3), r"heads of width \(16, 32, 64, 128\): got 8"),
-        (lambda: plan(*[q.repeat(1, 1, 1, 3)] * 3), "got 48"),
-        (lambda: plan(*[q.double()] * 3), "float16, bfloat16 or float32: got {'torch.float64'}"),
-        (lambda: plan(q, q, q.half()), "must all be"),
-        (lambda: plan(q, q, q, block=(48, 64)), r"powers of two from 16 up: got \(48, 64\)"),
-        (lambda: plan(q, q, q, block=(64, 8)), "powers of two"),
-        (lambda: plan(q, q, q, pack([8])), r"a pack of 8 tokens is \(1, H, 8, K\)"),
-        (lambda: plan(q[:1], q[:1], q[:1], pack([8]), torch.tensor([8])), "not both"),
-        (lambda: plan(q, q, q, lengths=torch.tensor([8])), r"lengths must be \(2,\) integers"),
-        (lambda: plan(q, q, q, lengths=torch.tensor([8.0, 8.0])), "got torch.float32"),
+        (lambda: plan_launch(q, q[:, :, :4], q), r"\(B, H, T, K\), all three alike"),
+        (lambda: plan_launch(q[0], q[0], q[0]), "all three alike"),
+        (lambda: plan_launch(*[q[..., :8]] * 3), r"heads of width \(16, 32, 64, 128\): got 8"),
+        (lambda: plan_launch(*[q.repeat(1, 1, 1, 3)] * 3), "got 48"),
+        (
+            lambda: plan_launch(*[q.double()] * 3),
+            "float16, bfloat16 or float32: got {'torch.float64'}",
+        ),
+        (lambda: plan_launch(q, q, q.half()), "must all be"),
+        (lambda: plan_launch(q, q, q, block=(48, 64)), r"powers of two from 16 up: got \(48, 64\)"),
+        (lambda: plan_launch(q, q, q, block=(64, 8)), "powers of two"),
+        (lambda: plan_launch(q, q, q, pack([8])), r"a pack of 8 tokens is \(1, H, 8, K\)"),
+        (lambda: plan_launch(q[:1], q[:1], q[:1], pack([8]), torch.tensor([8])), "not both"),
+        (
+            lambda: plan_launch(q, q, q, lengths=torch.tensor([8])),
+            r"lengths must be \(2,\) integers",
+        ),
+        (lambda: plan_launch(q, q, q, lengths=torch.tensor([8.0, 8.0])), "got torch.float32"),
     ]
     for call, words in refused:
         with pytest.raises(ValueError, match=words):
@@ -243,7 +250,7 @@ def test_the_module_loads_where_triton_does_not(monkeypatch):
     again = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(again)
     assert again.triton is None
-    assert again.plan(*[torch.zeros(1, 1, 4, 16)] * 3).grid == (1,)
+    assert again.plan_launch(*[torch.zeros(1, 1, 4, 16)] * 3).grid == (1,)
 
 
 KERNEL_CASES = [
@@ -262,8 +269,10 @@ def check_kernel(device, width, length, dtype):
         q, k, v = (e.to(device, dtype) for e in draw(length, 2, 2, length, length, width)[:3])
         lengths = torch.tensor([length, length // 2], device=device)
         real = torch.arange(length, device=device) < lengths[:, None]
-        look = looks(q, k, causal, real=real)
-        expected = in_one_piece(q.double(), k.double(), v.double(), look) * real[:, None, :, None]
+        attn_mask = make_attn_mask(q, k, causal, key_padding_mask=real)
+        expected = (
+            in_one_piece(q.double(), k.double(), v.double(), attn_mask) * real[:, None, :, None]
+        )
         y = flash_forward(q, k, v, lengths=lengths, causal=causal, block=block)
         assert y.dtype == dtype
         torch.testing.assert_close(y.double(), expected, rtol=limit, atol=limit)
@@ -273,7 +282,9 @@ def check_kernel(device, width, length, dtype):
         # Heads cut out of a fused projection, as split_qkv gives them: not contiguous.
         fused = torch.stack([e[:1].transpose(1, 2) for e in (q, k, v)], 3).flatten(2)
         q, k, v = fused.unflatten(-1, (2, 3 * width)).transpose(1, 2).chunk(3, -1)
-        expected = in_one_piece(q.double(), k.double(), v.double(), looks(q, k, causal, packed))
+        expected = in_one_piece(
+            q.double(), k.double(), v.double(), make_attn_mask(q, k, causal, packed)
+        )
         y = flash_forward(q, k, v, packed, causal=causal, block=block)
         torch.testing.assert_close(y.double(), expected, rtol=limit, atol=limit)
 

@@ -1,5 +1,7 @@
 """NeoBERT against an independent transcription of its forward pass, and its published shape."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,19 +15,9 @@ from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 from groundup.neobert.rope import rope_tables
 
 
-def small(**changes: object) -> NeoBERTConfig:
-    shape = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3}
-    return NeoBERTConfig(**{**shape, "intermediate_size": 64, "max_length": 32, **changes})
-
-
-def model(seed: int = 0, dtype: torch.dtype = torch.float32, **changes: object):
-    """A small model without a parameter at its special start."""
-    torch.manual_seed(seed)
-    made = NeoBERTForMaskedLM(small(**changes)).to(dtype).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return made
+@pytest.fixture(scope="module")
+def model(model):
+    return partial(model, dtype=torch.float32)
 
 
 def padded_batch(vocabulary: int = 50) -> tuple[Tensor, Tensor]:
@@ -77,7 +69,7 @@ def published_forward(
     return x @ weights["decoder.weight"].T + weights["decoder.bias"]
 
 
-def test_equal_to_the_published_forward():
+def test_equal_to_the_published_forward(model):
     net = model(dtype=torch.float64)
     ids, mask = padded_batch()
     expected = published_forward(net.state_dict(), ids, mask, 3, net.config.norm_eps)
@@ -86,7 +78,7 @@ def test_equal_to_the_published_forward():
     torch.testing.assert_close(logits[real], expected[real], rtol=1e-10, atol=1e-10)
 
 
-def test_the_oracle_sees_a_cut_in_thirds(monkeypatch):
+def test_the_oracle_sees_a_cut_in_thirds(model, monkeypatch):
     def thirds(qkv, heads):
         return tuple(p.unflatten(-1, (heads, -1)).transpose(1, 2) for p in qkv.chunk(3, -1))
 
@@ -145,7 +137,7 @@ def test_swiglu_size(intermediate, hidden):
     assert NeoBERTConfig(intermediate_size=intermediate).swiglu_size == hidden
 
 
-def test_fresh_weights_are_in_range():
+def test_fresh_weights_are_in_range(small):
     torch.manual_seed(0)
     net = NeoBERTForMaskedLM(small(initializer_range=0.05))
     for name, parameter in net.named_parameters():
@@ -157,13 +149,13 @@ def test_fresh_weights_are_in_range():
             assert 0.045 < parameter.abs().max() <= 0.05, name
 
 
-def test_embedding_std():
+def test_embedding_std(small):
     torch.manual_seed(0)
     net = NeoBERTForMaskedLM(small(vocab_size=2000, embedding_std=0.7))
     assert net.model.encoder.weight.std().item() == pytest.approx(0.7, rel=0.02)
 
 
-def test_zero_residual_is_the_identity_up_to_the_final_norm():
+def test_zero_residual_is_the_identity_up_to_the_final_norm(small):
     torch.manual_seed(0)
     net = NeoBERTModel(small(zero_residual=True)).double()
     ids, mask = padded_batch()
@@ -178,7 +170,7 @@ def test_zero_residual_is_the_identity_up_to_the_final_norm():
 # Rotary positions.
 
 
-def test_a_layer_moved_along_the_positions():
+def test_a_layer_moved_along_the_positions(model):
     net = model(dtype=torch.float64)
     layer = net.model.transformer_encoder[0]
     x = torch.randn(2, 6, 24, dtype=torch.float64)
@@ -187,7 +179,7 @@ def test_a_layer_moved_along_the_positions():
     torch.testing.assert_close(moved, first, rtol=1e-12, atol=1e-12)
 
 
-def test_order_matters():
+def test_order_matters(model):
     net = model(dtype=torch.float64)
     ids = torch.tensor([[1, 2, 3, 4]])
     swapped = net(ids[:, [1, 0, 2, 3]]).logits[:, [1, 0, 2, 3]]
@@ -199,15 +191,15 @@ def test_order_matters():
 
 @settings(max_examples=10, deadline=None)
 @given(pads=st.integers(1, 12), seed=st.integers(0, 100))
-def test_padding_invariance(pads, seed):
-    net = model(seed)
+def test_padding_invariance(model, pads, seed):
+    net = model(seed=seed)
     ids = torch.randint(0, 50, (2, 7), generator=torch.Generator().manual_seed(seed))
     longer = F.pad(ids, (0, pads), value=0)
     mask = F.pad(torch.ones_like(ids), (0, pads))
     torch.testing.assert_close(net(longer, mask).logits[:, :7], net(ids).logits, rtol=0, atol=1e-5)
 
 
-def test_what_stands_in_the_padding_does_not_matter():
+def test_what_stands_in_the_padding_does_not_matter(model):
     net = model(dtype=torch.float64)
     ids, mask = padded_batch()
     other = torch.where(mask.bool(), ids, 49 - ids)
@@ -215,14 +207,14 @@ def test_what_stands_in_the_padding_does_not_matter():
     assert torch.equal(net(ids, mask).logits[real], net(other, mask).logits[real])
 
 
-def test_unmasked_padding_moves_real_tokens():
+def test_unmasked_padding_moves_real_tokens(model):
     net = model()
     ids = torch.randint(0, 50, (2, 7), generator=torch.Generator().manual_seed(0))
     moved = net(F.pad(ids, (0, 5), value=0)).logits[:, :7]
     assert (moved - net(ids).logits).abs().max() > 1e-2
 
 
-def test_no_mask_equals_all_ones():
+def test_no_mask_equals_all_ones(model):
     net = model(dtype=torch.float64)
     ids, _ = padded_batch()
     torch.testing.assert_close(
@@ -231,13 +223,13 @@ def test_no_mask_equals_all_ones():
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.float32, torch.uint8])
-def test_masks_of_any_type_agree(dtype):
+def test_masks_of_any_type_agree(model, dtype):
     net = model()
     ids, mask = padded_batch()
     assert torch.equal(net(ids, mask.to(dtype)).logits, net(ids, mask).logits)
 
 
-def test_fully_masked_rows_stay_finite_and_leave_the_others():
+def test_fully_masked_rows_stay_finite_and_leave_the_others(model):
     net = model()
     ids, mask = padded_batch()
     alone = net(ids[:2], mask[:2]).logits
@@ -261,7 +253,7 @@ def test_split_qkv_reads_head_by_head():
 # Other ways to run it.
 
 
-def test_bfloat16_stays_near_float32():
+def test_bfloat16_stays_near_float32(model):
     net = model()
     ids, mask = padded_batch()
     expected = net(ids, mask).logits
@@ -272,7 +264,7 @@ def test_bfloat16_stays_near_float32():
         assert (logits - expected).norm() / expected.norm() < 0.03
 
 
-def test_token_type_ids_and_other_extras_are_ignored():
+def test_token_type_ids_and_other_extras_are_ignored(model):
     net = model()
     ids, mask = padded_batch()
     extras = {"token_type_ids": torch.zeros_like(ids), "return_dict": True}
@@ -281,7 +273,7 @@ def test_token_type_ids_and_other_extras_are_ignored():
     )
 
 
-def test_embeddings_can_be_read_and_replaced():
+def test_embeddings_can_be_read_and_replaced(model):
     net = model()
     assert net.get_input_embeddings() is net.model.encoder
     assert net.get_output_embeddings() is net.decoder
@@ -299,13 +291,7 @@ def labelled() -> tuple[Tensor, Tensor, Tensor]:
     return ids, mask, ids.masked_fill(~chosen, -100)
 
 
-def gradients(net: NeoBERTForMaskedLM) -> dict[str, Tensor]:
-    taken = {name: p.grad.clone() for name, p in net.named_parameters()}
-    net.zero_grad()
-    return taken
-
-
-def test_loss_is_the_mean_over_labelled_tokens():
+def test_loss_is_the_mean_over_labelled_tokens(model):
     net = model(dtype=torch.float64)
     ids, mask, labels = labelled()
     chosen = labels != -100
@@ -314,7 +300,7 @@ def test_loss_is_the_mean_over_labelled_tokens():
     torch.testing.assert_close(net(ids, mask, labels).loss, expected, rtol=1e-12, atol=0)
 
 
-def test_sparse_prediction_equals_the_full_loss():
+def test_sparse_prediction_equals_the_full_loss(gradients, model):
     ids, mask, labels = labelled()
     full, sparse = (model(dtype=torch.float64, sparse_prediction=s) for s in (False, True))
     outputs = full(ids, mask, labels), sparse(ids, mask, labels)
@@ -329,7 +315,7 @@ def test_sparse_prediction_equals_the_full_loss():
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_nothing_masked_gives_zero_and_keeps_the_graph(sparse):
+def test_nothing_masked_gives_zero_and_keeps_the_graph(model, gradients, sparse):
     net = model(sparse_prediction=sparse)
     ids, mask = padded_batch()
     loss = net(ids, mask, torch.full_like(ids, -100)).loss
@@ -339,7 +325,7 @@ def test_nothing_masked_gives_zero_and_keeps_the_graph(sparse):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_accumulation_equals_the_full_batch(sparse):
+def test_accumulation_equals_the_full_batch(model, gradients, sparse):
     net = model(sparse_prediction=sparse)
     ids, mask, labels = labelled()
     assert len({int((row != -100).sum()) for row in labels}) > 1  # unequal counts
@@ -355,24 +341,24 @@ def test_accumulation_equals_the_full_batch(sparse):
 # Errors name what was wrong.
 
 
-def test_a_sequence_over_the_maximum_is_named():
+def test_a_sequence_over_the_maximum_is_named(model):
     with pytest.raises(ValueError, match="max_length=32 tokens: got 33"):
         model()(torch.zeros(1, 33, dtype=torch.long))
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (1, 5), (2, 1, 5), (5,)])
-def test_a_mask_of_another_shape_is_named(shape):
+def test_a_mask_of_another_shape_is_named(model, shape):
     with pytest.raises(ValueError, match=r"attention_mask must be \(B, T\) = \(2, 5\): got"):
         model()(torch.zeros(2, 5, dtype=torch.long), torch.ones(shape))
 
 
-def test_heads_that_do_not_divide_the_width_are_named():
+def test_heads_that_do_not_divide_the_width_are_named(small):
     with pytest.raises(ValueError, match="must divide hidden_size: got hidden_size=24, heads=5"):
         small(num_attention_heads=5)
 
 
 @pytest.mark.parametrize("changes", [{"num_attention_heads": 8}, {"head_dim": 7}])
-def test_an_odd_head_width_is_named(changes):
+def test_an_odd_head_width_is_named(small, changes):
     with pytest.raises(ValueError, match=r"head_dim must be even.*got [37]"):
         small(**changes)
 

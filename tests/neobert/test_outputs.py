@@ -6,25 +6,12 @@ from torch import Tensor
 
 from groundup.neobert.attention import split_qkv
 from groundup.neobert.block import NeoBERTLayer
-from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.losses import IGNORE, token_loss
 from groundup.neobert.modeling import NeoBERTForMaskedLM
 from groundup.neobert.rope import rope_tables, rotate_pairs
 
 exact = {"rtol": 1e-12, "atol": 1e-12}
 ENDS = torch.tensor([0, 5, 5, 6, 13])
-
-
-def model(dtype: torch.dtype = torch.float64, **changes: object):
-    """A small model without a parameter at its special start."""
-    shape = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3}
-    torch.manual_seed(0)
-    config = NeoBERTConfig(**{**shape, "intermediate_size": 64, "max_length": 32, **changes})
-    made = NeoBERTForMaskedLM(config).to(dtype).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return made
 
 
 def padded_batch() -> tuple[Tensor, Tensor]:
@@ -40,17 +27,11 @@ def pack() -> dict[str, Tensor]:
     return {"input_ids": ids, "cu_seqlens": ENDS}
 
 
-def gradients(net: torch.nn.Module) -> dict[str, Tensor]:
-    taken = {name: p.grad.clone() for name, p in net.named_parameters()}
-    net.zero_grad()
-    return taken
-
-
 # Hidden states.
 
 
 @pytest.mark.parametrize("changes", [{}, {"position_embedding_type": "absolute"}], ids=str)
-def test_hidden_states_are_the_stream_and_the_output_last(changes):
+def test_hidden_states_are_the_stream_and_the_output_last(model, changes):
     """transformers' order: the embeddings, each block's result, the last of them after the norm."""
     net = model(**changes)
     ids, _ = padded_batch()
@@ -70,7 +51,7 @@ def test_hidden_states_are_the_stream_and_the_output_last(changes):
     assert torch.equal(states[-1], net.model.layer_norm(blocks[-1]))
 
 
-def test_hidden_states_of_padded_and_packed_texts():
+def test_hidden_states_of_padded_and_packed_texts(model):
     net = model()
     ids, mask = padded_batch()
     states = net(ids, mask, output_hidden_states=True).hidden_states
@@ -99,7 +80,7 @@ def mixed_again(net, state: Tensor, weights: Tensor, index: int) -> Tensor:
 
 
 @pytest.mark.parametrize("changes", [{}, {"local_attention": 4}], ids=str)
-def test_attentions_are_the_weights_that_were_used(changes):
+def test_attentions_are_the_weights_that_were_used(model, changes):
     net = model(**changes)
     ids, mask = padded_batch()
     output = net.model(ids, mask, output_attentions=True, output_hidden_states=True)
@@ -123,7 +104,7 @@ def test_attentions_are_the_weights_that_were_used(changes):
     torch.testing.assert_close(output.last_hidden_state, plain, **exact)
 
 
-def test_the_first_layers_weights_by_formula():
+def test_the_first_layers_weights_by_formula(model):
     net = model()
     ids, _ = padded_batch()
     block = net.model.transformer_encoder[0]
@@ -136,7 +117,7 @@ def test_the_first_layers_weights_by_formula():
     torch.testing.assert_close(received, expected, **exact)
 
 
-def test_attentions_of_a_pack_are_block_diagonal():
+def test_attentions_of_a_pack_are_block_diagonal(model):
     net = model()
     batch = pack()
     attentions = net(**batch, output_attentions=True).attentions
@@ -149,7 +130,7 @@ def test_attentions_of_a_pack_are_block_diagonal():
         torch.testing.assert_close(weights[:, :, 6:, 6:], own, **exact)
 
 
-def test_attentions_have_gradients():
+def test_attentions_have_gradients(model):
     net = model()
     ids, mask = padded_batch()
     net(ids, mask, output_attentions=True).attentions[1].square().sum().backward()
@@ -160,13 +141,13 @@ def test_attentions_have_gradients():
 # How it is asked for.
 
 
-def test_nothing_is_returned_unasked():
+def test_nothing_is_returned_unasked(model):
     output = model()(padded_batch()[0])
     assert list(output) == ["logits"]
 
 
 @pytest.mark.parametrize("name", ["hidden_states", "attentions"])
-def test_the_configuration_asks_too_and_an_argument_wins(name):
+def test_the_configuration_asks_too_and_an_argument_wins(model, name):
     net = model(**{f"output_{name}": True})
     ids, mask = padded_batch()
     asked = net(ids, mask)
@@ -176,14 +157,14 @@ def test_the_configuration_asks_too_and_an_argument_wins(name):
 
 
 @pytest.mark.parametrize("name", ["hidden_states", "attentions"])
-def test_a_configuration_that_asks_can_be_saved(name, tmp_path):
+def test_a_configuration_that_asks_can_be_saved(model, name, tmp_path):
     net = model(**{f"output_{name}": True})
     net.save_pretrained(tmp_path)
     loaded = NeoBERTForMaskedLM.from_pretrained(tmp_path)
     assert name in loaded(padded_batch()[0])
 
 
-def test_tuples_in_place_of_names():
+def test_tuples_in_place_of_names(model):
     net = model()
     ids, mask = padded_batch()
     named = net(ids, mask, ids, output_hidden_states=True)
@@ -198,7 +179,7 @@ def test_tuples_in_place_of_names():
 
 
 @pytest.mark.parametrize("wrong", ["output_hidden_state", "attention_masks", "position_ids"])
-def test_a_misspelt_argument_is_refused(wrong):
+def test_a_misspelt_argument_is_refused(model, wrong):
     net = model()
     for each in (net, net.model):
         with pytest.raises(TypeError, match=wrong):
@@ -208,7 +189,7 @@ def test_a_misspelt_argument_is_refused(wrong):
 # Other inputs.
 
 
-def test_embedded_tokens_equal_their_ids():
+def test_embedded_tokens_equal_their_ids(model):
     net = model()
     ids, mask = padded_batch()
     embedded = net.model.encoder(ids)
@@ -221,7 +202,7 @@ def test_embedded_tokens_equal_their_ids():
     assert torch.equal(net(inputs_embeds=embedded, cu_seqlens=ENDS).logits, net(**batch).logits)
 
 
-def test_token_types_are_taken_and_not_used():
+def test_token_types_are_taken_and_not_used(model):
     net = model()
     ids, mask = padded_batch()
     assert torch.equal(net(ids, mask, token_type_ids=ids).logits, net(ids, mask).logits)
@@ -239,7 +220,7 @@ def test_the_sum_of_many_losses_is_no_float16():
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
-def test_labels_of_small_types_are_classes(dtype):
+def test_labels_of_small_types_are_classes(model, dtype):
     """In uint8 the number -100 is 156, which is a class here; torch's loss of int64 decides."""
     logits = torch.randn(4, 200, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([156, 3, 199, 156])

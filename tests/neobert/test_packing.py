@@ -1,5 +1,7 @@
 """Packed equals separate, padded equals packed, and nothing crosses from one text to another."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,23 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from groundup.neobert import backends
-from groundup.neobert.configuration import NeoBERTConfig
-from groundup.neobert.modeling import NeoBERTForMaskedLM
 
 fast = settings(max_examples=10, deadline=None)
 some_lengths = st.lists(st.integers(0, 6), min_size=1, max_size=4).filter(any)
 
 
-def model(dtype: torch.dtype = torch.float32, seed: int = 0, **changes: object):
-    """A small model without a parameter at its special start."""
-    shape = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3}
-    torch.manual_seed(seed)
-    config = NeoBERTConfig(**{**shape, "intermediate_size": 64, "max_length": 32, **changes})
-    made = NeoBERTForMaskedLM(config).to(dtype).eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return made
+@pytest.fixture(scope="module")
+def model(model):
+    return partial(model, dtype=torch.float32, num_hidden_layers=2)
 
 
 def texts(lengths: list[int], seed: int = 0) -> list[Tensor]:
@@ -43,23 +36,17 @@ def padded(own: list[Tensor], side: str, width: int = 8, fill: int = 7) -> dict[
     ids = torch.full((len(own), width), fill)
     mask = torch.zeros(len(own), width, dtype=torch.long)
     for row, text in enumerate(own):
-        places = {
+        indices = {
             "right": torch.arange(len(text)),
             "left": torch.arange(width - len(text), width),
             "between": torch.randperm(width)[: len(text)].sort().values,
         }[side]
-        ids[row, places], mask[row, places] = text, 1
+        ids[row, indices], mask[row, indices] = text, 1
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def gradients(net: torch.nn.Module) -> dict[str, Tensor]:
-    taken = {name: p.grad.clone() for name, p in net.named_parameters()}
-    net.zero_grad()
-    return taken
-
-
 @pytest.fixture(params=["eager", "by document", "padded"])
-def engine(request, monkeypatch) -> str:
+def backend(request, monkeypatch) -> str:
     """Each way a pack is run on a CPU that has a gradient; the second and third are SDPA's."""
     if request.param == "eager":
         return "eager"
@@ -69,9 +56,9 @@ def engine(request, monkeypatch) -> str:
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("changes", [{}, {"position_embedding_type": "absolute"}])
-def test_packed_equals_separate(engine, dtype, limit, changes):
+def test_packed_equals_separate(model, gradients, backend, dtype, limit, changes):
     """Logits and gradients; a text without a token and one of one token among them."""
-    net = model(dtype, attn_implementation=engine, **changes)
+    net = model(dtype=dtype, attn_implementation=backend, **changes)
     own = texts([5, 0, 1, 7])
     upstream = [torch.randn(len(text), 50, dtype=dtype) for text in own]
 
@@ -92,8 +79,8 @@ def test_packed_equals_separate(engine, dtype, limit, changes):
 
 @fast
 @given(lengths=some_lengths, side=st.sampled_from(["left", "right", "between"]))
-def test_padded_equals_packed(lengths, side):
-    net = model(torch.float64)
+def test_padded_equals_packed(model, lengths, side):
+    net = model(dtype=torch.float64)
     own = texts(lengths)
     batch = padded(own, side)
     rows = net(**batch).logits
@@ -104,7 +91,7 @@ def test_padded_equals_packed(lengths, side):
 @pytest.mark.parametrize("side", ["left", "right", "between"])
 @fast
 @given(lengths=some_lengths, seed=st.integers(0, 100))
-def test_padding_changes_nothing(side, lengths, seed):
+def test_padding_changes_nothing(model, side, lengths, seed):
     """Not to the real tokens, wherever it stands; what it holds cannot be seen."""
     net = model(seed=seed)
     own = texts(lengths, seed)
@@ -119,7 +106,7 @@ def test_padding_changes_nothing(side, lengths, seed):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_padding_without_a_mask_is_read(side):
+def test_padding_without_a_mask_is_read(model, side):
     net = model()
     own = texts([5, 3])
     batch = padded(own, side)
@@ -130,7 +117,7 @@ def test_padding_without_a_mask_is_read(side):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["eager", "by document", "padded", "flex_attention"])
-def test_editing_one_text_leaves_the_others_bit_for_bit(name, monkeypatch):
+def test_editing_one_text_leaves_the_others_bit_for_bit(model, name, monkeypatch):
     if name in ("by document", "padded"):
         monkeypatch.setattr(backends, "_CALL", -1 if name == "by document" else float("inf"))
     named = {} if name in ("by document", "padded") else {"attn_implementation": name}
@@ -142,9 +129,9 @@ def test_editing_one_text_leaves_the_others_bit_for_bit(name, monkeypatch):
     assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [1, 0, 1, 1]
 
 
-def test_nothing_flows_from_one_text_to_another():
+def test_nothing_flows_from_one_text_to_another(model):
     """The derivative of one text's output with respect to another's input is exactly zero."""
-    net = model(torch.float64)
+    net = model(dtype=torch.float64)
     own = texts([3, 4, 2])
     batch = packed(own)
     x = net.model.encoder(batch["input_ids"]).detach().requires_grad_()
@@ -155,8 +142,8 @@ def test_nothing_flows_from_one_text_to_another():
     assert dx[0, 3:7].ne(0).any(-1).all()
 
 
-def test_a_pack_of_one_equals_the_text():
-    net = model(torch.float64)
+def test_a_pack_of_one_equals_the_text(model):
+    net = model(dtype=torch.float64)
     (text,) = texts([6])
     torch.testing.assert_close(
         net(**packed([text])).logits, net(text[None]).logits, rtol=1e-12, atol=1e-12
@@ -164,8 +151,8 @@ def test_a_pack_of_one_equals_the_text():
 
 
 @pytest.mark.parametrize("bound", [6, 9, 32])
-def test_max_seqlen_may_be_a_bound(bound, engine):
-    net = model(torch.float64, attn_implementation=engine)
+def test_max_seqlen_may_be_a_bound(model, bound, backend):
+    net = model(dtype=torch.float64, attn_implementation=backend)
     batch = packed(texts([2, 6]))
     torch.testing.assert_close(
         net(**batch, max_seqlen=bound).logits, net(**batch).logits, rtol=1e-12, atol=1e-12
@@ -188,7 +175,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("side", ["left", "right", "between"])
-def test_masks_of_every_form_agree(form, side):
+def test_masks_of_every_form_agree(model, form, side):
     net = model()
     batch = padded(texts([8, 4, 0, 1]), side)
     expected = net(**batch).logits
@@ -198,7 +185,7 @@ def test_masks_of_every_form_agree(form, side):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_mask_equals_all_ones_bit_for_bit(form):
+def test_no_mask_equals_all_ones_bit_for_bit(model, form):
     net = model()
     ids = torch.stack(texts([8, 8]))
     ones = FORMS[form](torch.ones_like(ids))
@@ -206,8 +193,8 @@ def test_no_mask_equals_all_ones_bit_for_bit(form):
 
 
 @pytest.mark.parametrize("empty", [[1], [0, 2], [0, 1, 2]])
-def test_rows_without_a_token_are_zero_and_have_gradients(engine, empty):
-    net = model(attn_implementation=engine)
+def test_rows_without_a_token_are_zero_and_have_gradients(model, gradients, backend, empty):
+    net = model(attn_implementation=backend)
     batch = padded(texts([8, 4, 6]), "right")
     batch["attention_mask"][empty] = 0
     others = [row for row in range(3) if row not in empty]
@@ -223,8 +210,8 @@ def test_rows_without_a_token_are_zero_and_have_gradients(engine, empty):
 
 
 @pytest.mark.parametrize("form", ["int", "float"])
-def test_a_batch_of_no_texts(form, engine):
-    net = model(attn_implementation=engine)
+def test_a_batch_of_no_texts(model, form, backend):
+    net = model(attn_implementation=backend)
     ids = torch.zeros(0, 5, dtype=torch.long)
     assert net(ids).logits.shape == (0, 5, 50)
     assert net(ids, FORMS[form](ids)).logits.shape == (0, 5, 50)
@@ -233,7 +220,7 @@ def test_a_batch_of_no_texts(form, engine):
 # Errors name what was wrong.
 
 
-def test_the_longest_text_of_a_pack_counts():
+def test_the_longest_text_of_a_pack_counts(model):
     net = model(max_length=8)
     assert net(**packed(texts([8, 8, 8]))).logits.shape == (1, 24, 50)
     with pytest.raises(ValueError, match="max_length=8 tokens: got 9"):
@@ -242,14 +229,14 @@ def test_the_longest_text_of_a_pack_counts():
         net(torch.zeros(1, 9, dtype=torch.long))
 
 
-def test_padding_beyond_the_maximum_does_not_count():
+def test_padding_beyond_the_maximum_does_not_count(model):
     net = model(max_length=8)
     own = texts([8, 3])
     rows = net(**padded(own, "right", width=12)).logits
     torch.testing.assert_close(rows[:1, :8], net(own[0][None]).logits, rtol=0, atol=1e-5)
 
 
-def test_a_pack_with_a_mask_or_with_rows_is_refused():
+def test_a_pack_with_a_mask_or_with_rows_is_refused(model):
     net = model()
     batch = packed(texts([2, 3]))
     for wrong in (
@@ -260,14 +247,14 @@ def test_a_pack_with_a_mask_or_with_rows_is_refused():
             net(**(batch | wrong))
 
 
-def test_cu_seqlens_that_do_not_fit_are_named():
+def test_cu_seqlens_that_do_not_fit_are_named(model):
     ids = torch.zeros(1, 5, dtype=torch.long)
     with pytest.raises(ValueError, match="rise from 0 to the 5 tokens"):
         model()(ids, cu_seqlens=torch.tensor([0, 2, 4]))
 
 
 @pytest.mark.parametrize(("wrong", "named"), [(50, "got 50"), (-1, "got -1")])
-def test_ids_out_of_range_are_named(wrong, named):
+def test_ids_out_of_range_are_named(model, wrong, named):
     with pytest.raises(ValueError, match=f"input_ids must lie in 0 to 49: {named}"):
         model()(torch.tensor([[3, wrong]]))
 
@@ -287,6 +274,6 @@ def test_ids_out_of_range_are_named(wrong, named):
         ({"inputs_embeds": torch.zeros(2, 0, 24)}, r"T at least 1: got \(2, 0, 24\)"),
     ],
 )
-def test_inputs_of_another_form_are_named(inputs, named):
+def test_inputs_of_another_form_are_named(model, inputs, named):
     with pytest.raises(ValueError, match=named):
         model().model(**inputs)

@@ -18,9 +18,9 @@ from groundup.lab.records import Record, query
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.neobert.decoder import NeoDecoderForCausalLM
 from groundup.neobert.decoder_configuration import NeoDecoderConfig
-from groundup.neobert.generation import write
+from groundup.neobert.generation import generate_text
 from groundup.neobert.modeling import NeoBERTForMaskedLM
-from groundup.neobert.perplexity import Evaluator
+from groundup.neobert.perplexity import PerplexityEvaluator
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -80,7 +80,7 @@ class Known(nn.Module):
 
 
 def test_the_loss_of_a_model_whose_probabilities_are_known():
-    found = Evaluator(Known([0.5, 0.25, 0.125, 0.125])).evaluate([[3, 0, 1], [2, 2], [1]])
+    found = PerplexityEvaluator(Known([0.5, 0.25, 0.125, 0.125])).evaluate([[3, 0, 1], [2, 2], [1]])
     assert found.counts == (2, 1, 0)  # the first of a row is predicted from nothing
     log2 = math.log(2)
     assert found.nats == pytest.approx((3 * log2, 3 * log2, 0))
@@ -98,7 +98,9 @@ def test_every_token_is_counted_once_with_the_context_that_was_said(data):
     stride = data.draw(st.integers(1, window - 1))
     length = data.draw(st.integers(2, 40))
     model = Known([1 / 50] * 50, window)
-    found = Evaluator(model, stride=stride, batch_tokens=1).evaluate([list(range(length))])
+    found = PerplexityEvaluator(model, stride=stride, batch_tokens=1).evaluate(
+        [list(range(length))]
+    )
     assert found.counts == (length - 1,)
     assert found.nats[0] == pytest.approx((length - 1) * math.log(50))
     assert found.context == (window - stride if length > window else None)
@@ -112,7 +114,7 @@ def test_every_token_is_counted_once_with_the_context_that_was_said(data):
 def test_long_texts_equal_a_loop_over_their_windows(causal):
     [text] = rows(1, 40, seed=3)
     text = (text * 20)[:50]
-    found = Evaluator(causal, max_length=12, stride=5).evaluate([text])
+    found = PerplexityEvaluator(causal, max_length=12, stride=5).evaluate([text])
     assert found.context == 7
     total = 0.0
     for place in range(1, 50):
@@ -126,9 +128,11 @@ def test_long_texts_equal_a_loop_over_their_windows(causal):
 def test_neither_batches_nor_padding_change_the_result(kind, request, tokenizer):
     model = request.getfixturevalue(kind)
     texts = rows(12, 20)
-    one = Evaluator(model, tokenizer, batch_tokens=1, rounds=3).evaluate(texts)
+    one = PerplexityEvaluator(model, tokenizer, batch_tokens=1, rounds=3).evaluate(texts)
     for batch_tokens in (50, 10_000):
-        found = Evaluator(model, tokenizer, batch_tokens=batch_tokens, rounds=3).evaluate(texts)
+        found = PerplexityEvaluator(model, tokenizer, batch_tokens=batch_tokens, rounds=3).evaluate(
+            texts
+        )
         assert found.counts == one.counts
         assert found.nats == pytest.approx(one.nats, rel=1e-6)
 
@@ -136,7 +140,7 @@ def test_neither_batches_nor_padding_change_the_result(kind, request, tokenizer)
 def test_batches_hold_what_they_may():
     model = Known([0.25] * 4)
     texts = [[0, 1, 2]] * 5 + [[1, 2]] * 4 + [[3]]
-    Evaluator(model, batch_tokens=6).evaluate(texts)
+    PerplexityEvaluator(model, batch_tokens=6).evaluate(texts)
     shapes = Counter(tuple(ids.shape) for ids, _ in model.seen)
     assert shapes == {(2, 3): 3, (3, 2): 1}
     mixed = next(mask for ids, mask in model.seen if mask.sum() == 5)
@@ -149,7 +153,7 @@ def test_a_model_of_transformers_gives_its_own_loss():
         GPT2Config(vocab_size=300, n_positions=32, n_embd=16, n_layer=2, n_head=2)
     ).eval()
     texts = rows(6, 30)
-    found = Evaluator(gpt2).evaluate(texts)
+    found = PerplexityEvaluator(gpt2).evaluate(texts)
     total = 0.0
     for text in texts:
         ids = torch.tensor([text])
@@ -159,7 +163,7 @@ def test_a_model_of_transformers_gives_its_own_loss():
 
 def test_pseudo_perplexity_hides_each_token_alone(masked, tokenizer):
     texts = rows(3, 8)
-    found = Evaluator(masked, tokenizer, rounds=8).evaluate(texts)
+    found = PerplexityEvaluator(masked, tokenizer, rounds=8).evaluate(texts)
     for text, nats, count in zip(texts, found.nats, found.counts, strict=True):
         total = 0.0
         for place, token in enumerate(text):
@@ -172,7 +176,9 @@ def test_pseudo_perplexity_hides_each_token_alone(masked, tokenizer):
 
 def test_a_masked_model_sees_both_sides_where_a_text_is_cut(masked, tokenizer):
     text = rows(1, 40, seed=3)[0] * 20
-    found = Evaluator(masked, tokenizer, max_length=12, stride=4, rounds=12).evaluate([text[:40]])
+    found = PerplexityEvaluator(masked, tokenizer, max_length=12, stride=4, rounds=12).evaluate(
+        [text[:40]]
+    )
     assert found.counts == (40,)
     assert found.context == 4
     total = 0.0
@@ -191,7 +197,7 @@ def test_a_masked_model_sees_both_sides_where_a_text_is_cut(masked, tokenizer):
 
 def test_special_tokens_are_read_and_not_counted(causal, masked, tokenizer):
     for model in (causal, masked):
-        found = Evaluator(model, tokenizer).evaluate(TEXTS)
+        found = PerplexityEvaluator(model, tokenizer).evaluate(TEXTS)
         assert found.counts == tuple(
             len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in TEXTS
         )
@@ -206,14 +212,14 @@ def test_bytes_of_a_first_token_that_is_not_counted_are_not_counted():
     plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain)
-    found = Evaluator(Known([0.25] * 4), tokenizer).evaluate(["Maße sind groß", "Maße"])
+    found = PerplexityEvaluator(Known([0.25] * 4), tokenizer).evaluate(["Maße sind groß", "Maße"])
     assert found.counts == (2, 0)
     assert found.sizes == (len("sind groß".encode()), 0)
     assert found.bits_per_byte == pytest.approx(2 * 2 / 10)
 
 
 def test_a_frame_and_a_record_hold_the_figures(causal, tokenizer, tmp_path):
-    found = Evaluator(causal, tokenizer).evaluate(TEXTS)
+    found = PerplexityEvaluator(causal, tokenizer).evaluate(TEXTS)
     frame = found.to_frame()
     assert len(frame) == len(TEXTS)
     assert frame["nats"].sum() / frame["tokens"].sum() == pytest.approx(found.loss)
@@ -229,7 +235,7 @@ def test_a_frame_and_a_record_hold_the_figures(causal, tokenizer, tmp_path):
 
 
 def test_the_mode_of_the_model_comes_back(causal, tokenizer):
-    evaluator = Evaluator(causal, tokenizer)
+    evaluator = PerplexityEvaluator(causal, tokenizer)
     for training in (True, False):
         causal.train(training)
         evaluator.evaluate(TEXTS)
@@ -240,17 +246,20 @@ def test_the_mode_of_the_model_comes_back(causal, tokenizer):
 @pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.int64])
 def test_rows_of_ids_of_any_integer_type(causal, kind):
     row = [1, 40, 100, 3]
-    expected = Evaluator(causal).evaluate([row])
-    assert Evaluator(causal).evaluate([np.array(row, kind)]) == expected
+    expected = PerplexityEvaluator(causal).evaluate([row])
+    assert PerplexityEvaluator(causal).evaluate([np.array(row, kind)]) == expected
     if kind is not np.uint16:  # which torch hardly knows
-        assert Evaluator(causal).evaluate([torch.from_numpy(np.array(row, kind))]) == expected
+        assert (
+            PerplexityEvaluator(causal).evaluate([torch.from_numpy(np.array(row, kind))])
+            == expected
+        )
 
 
 def test_modes_come_back_after_an_error(causal, tokenizer, monkeypatch):
     causal.train()
     causal.model.transformer_encoder[0].eval()
     before = [module.training for module in causal.modules()]
-    evaluator = Evaluator(causal, tokenizer)
+    evaluator = PerplexityEvaluator(causal, tokenizer)
     for name, work in (
         ("forward", lambda: evaluator.evaluate(TEXTS)),
         ("generate", lambda: evaluator.samples(["The"], max_new_tokens=1)),
@@ -263,7 +272,7 @@ def test_modes_come_back_after_an_error(causal, tokenizer, monkeypatch):
 
 
 def test_perplexity_may_overflow():
-    found = Evaluator(Known([1 - 1e-320, 1e-320])).evaluate([[1, 1]])
+    found = PerplexityEvaluator(Known([1 - 1e-320, 1e-320])).evaluate([[1, 1]])
     assert found.loss > 709
     assert found.perplexity == math.inf
 
@@ -272,7 +281,7 @@ def test_perplexity_may_overflow():
 
 
 def test_samples_are_drawn_from_their_seed_alone(causal, tokenizer):
-    evaluator = Evaluator(causal, tokenizer)
+    evaluator = PerplexityEvaluator(causal, tokenizer)
     state = torch.get_rng_state()
     first = evaluator.samples(["The cat", "One"], seed=1)
     assert torch.equal(torch.get_rng_state(), state)
@@ -285,7 +294,7 @@ def test_samples_are_drawn_from_their_seed_alone(causal, tokenizer):
 def test_prompts_are_continued_after_their_own_tokens(causal, tokenizer):
     """On the left [CLS] stays, on the right [SEP] would end the text; padding changes nothing."""
     prompts = ["The cat sat on", "", "One day"]
-    written = write(causal, tokenizer, prompts, max_new_tokens=6)
+    written = generate_text(causal, tokenizer, prompts, max_new_tokens=6)
     for prompt, text in zip(prompts, written, strict=True):
         ids = [tokenizer.cls_token_id, *tokenizer(prompt, add_special_tokens=False)["input_ids"]]
         alone = causal.generate(torch.tensor([ids]), max_new_tokens=6)[0, len(ids) :]
@@ -297,22 +306,24 @@ def test_a_directory_holds_model_and_tokenizer(causal, tokenizer, tmp_path):
     loaded = NeoDecoderForCausalLM.load(tmp_path)
     assert not loaded.training
     again = AutoTokenizer.from_pretrained(tmp_path)
-    assert write(loaded, again, TEXTS[:1], seed=3, do_sample=True, max_new_tokens=8) == write(
-        causal, tokenizer, TEXTS[:1], seed=3, do_sample=True, max_new_tokens=8
-    )
+    assert generate_text(
+        loaded, again, TEXTS[:1], seed=3, do_sample=True, max_new_tokens=8
+    ) == generate_text(causal, tokenizer, TEXTS[:1], seed=3, do_sample=True, max_new_tokens=8)
 
 
 # Wrong input
 
 
 WRONG = {
-    "has a token that can be counted": lambda: Evaluator(Known([0.5, 0.5])).evaluate([[1]]),
-    "texts need a tokenizer": lambda: Evaluator(Known([0.5, 0.5])).evaluate(["a"]),
-    "stride=8": lambda: Evaluator(Known([0.5, 0.5]), stride=8),
-    "max_length=1": lambda: Evaluator(Known([0.5, 0.5]), max_length=1),
-    "got 7 and 0": lambda: Evaluator(Known([0.5, 0.5]), batch_tokens=0),
-    "give max_length": lambda: Evaluator(Known([0.5, 0.5], length=0)),
-    "writing needs a tokenizer": lambda: Evaluator(Known([0.5, 0.5])).samples(["a"]),
+    "has a token that can be counted": lambda: PerplexityEvaluator(Known([0.5, 0.5])).evaluate(
+        [[1]]
+    ),
+    "texts need a tokenizer": lambda: PerplexityEvaluator(Known([0.5, 0.5])).evaluate(["a"]),
+    "stride=8": lambda: PerplexityEvaluator(Known([0.5, 0.5]), stride=8),
+    "max_length=1": lambda: PerplexityEvaluator(Known([0.5, 0.5]), max_length=1),
+    "got 7 and 0": lambda: PerplexityEvaluator(Known([0.5, 0.5]), batch_tokens=0),
+    "give max_length": lambda: PerplexityEvaluator(Known([0.5, 0.5], length=0)),
+    "writing needs a tokenizer": lambda: PerplexityEvaluator(Known([0.5, 0.5])).samples(["a"]),
 }
 
 
@@ -324,8 +335,8 @@ def test_wrong_input_is_named(message, call):
 
 def test_wrong_input_of_models_is_named(causal, masked, tokenizer):
     with pytest.raises(ValueError, match="mask token"):
-        Evaluator(masked)
+        PerplexityEvaluator(masked)
     with pytest.raises(ValueError, match="at least one token"):
-        write(causal, tokenizer, [])
+        generate_text(causal, tokenizer, [])
     with pytest.raises(ValueError, match="at most max_length=64"):
-        Evaluator(causal, max_length=80, stride=1).evaluate([[5] * 70])
+        PerplexityEvaluator(causal, max_length=80, stride=1).evaluate([[5] * 70])

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from groundup.course import clone
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.neobert.classification import NeoBERTForSequenceClassification
 from groundup.neobert.modeling import NeoBERTForMaskedLM, NeoBERTModel
 
@@ -87,7 +87,7 @@ def write(
     directory: Path, keys: dict[str, tuple[int, ...]], **changes: object
 ) -> dict[str, Tensor]:
     """A published directory with random weights of these keys; the weights."""
-    register()
+    register_auto_classes()
     generator = torch.Generator().manual_seed(0)
     weights = {name: torch.randn(shape, generator=generator) for name, shape in keys.items()}
     directory.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def test_a_saved_configuration_keeps_the_sizes(tmp_path):
 
 @pytest.fixture(scope="module")
 def published() -> Path:
-    register()
+    register_auto_classes()
     named = os.environ.get("GROUNDUP_NEOBERT")
     directory = Path(named) if named else clone.root() / "assets" / "NeoBERT"
     if not (directory / "model.safetensors").is_file():

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.neobert.classification import (
     NeoBERTForSequenceClassification,
     NeoBERTForTokenClassification,
@@ -119,8 +119,8 @@ trust = sys.argv[2] == "without"
 if trust:
     sys.modules["groundup"] = None  # importing it now raises
 else:
-    from groundup.neobert.auto import register
-    register()
+    from groundup.neobert.auto import register_auto_classes
+    register_auto_classes()
 import transformers
 outputs, ids = {}, torch.arange(1, 9).view(2, 4)
 for directory in Path(sys.argv[1]).iterdir():
@@ -191,7 +191,7 @@ def test_a_published_directory_loads(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     for source in tmp_path.glob("*.py"):
         source.unlink()
-    register()
+    register_auto_classes()
     ids, mask = padded_batch()
     for cls in (NeoBERTForMaskedLM, AutoModelForMaskedLM):
         loaded, report = cls.from_pretrained(tmp_path, output_loading_info=True)

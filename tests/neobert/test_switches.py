@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -25,19 +26,14 @@ ALL = [dict(zip(SWITCHES, values, strict=True)) for values in itertools.product(
 LOCAL = {"local_attention": 4, "global_attn_every_n_layers": 2}
 
 
-def config(**changes: object) -> NeoBERTConfig:
-    shape = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3}
-    return NeoBERTConfig(**{**shape, "intermediate_size": 60, "max_length": 32, **changes})
+@pytest.fixture(scope="module")
+def model(model):
+    return partial(model, intermediate_size=60)
 
 
-def model(**changes: object):
-    """A small model in float64 without a parameter at its special start."""
-    torch.manual_seed(0)
-    made = NeoBERTForMaskedLM(config(**changes)).double().eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return made
+@pytest.fixture(scope="module")
+def small(small):
+    return partial(small, intermediate_size=60)
 
 
 def transcribed(net: NeoBERTForMaskedLM, ids: Tensor) -> Tensor:
@@ -113,7 +109,7 @@ def text(length: int = 7, seed: int = 1) -> Tensor:
 
 
 @pytest.mark.parametrize("switches", ALL, ids=lambda each: "-".join(each.values()))
-def test_every_combination_equals_its_transcription(switches):
+def test_every_combination_equals_its_transcription(model, switches):
     net, ids = model(**switches), text()
     torch.testing.assert_close(net(ids[None]).logits[0], transcribed(net, ids), **exact)
 
@@ -131,19 +127,19 @@ def test_every_combination_equals_its_transcription(switches):
     ],
     ids=str,
 )
-def test_every_number_equals_its_transcription(changes):
+def test_every_number_equals_its_transcription(model, small, changes):
     net, ids = model(**changes), text()
     expected = transcribed(net, ids)
     torch.testing.assert_close(net(ids[None]).logits[0], expected, **exact)
     free = changes.keys() - {"head_dim", "hidden_act"}  # the others' weights have other shapes
     if free and changes.get("global_attn_every_n_layers") != 1:  # every layer sees everything
         for name in free:
-            setattr(net.config, name, getattr(config(), name))
+            setattr(net.config, name, getattr(small(), name))
         assert (transcribed(net, ids) - expected).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("switches", ALL, ids=lambda each: "-".join(each.values()))
-def test_saved_and_loaded_with_every_switch(switches, tmp_path):
+def test_saved_and_loaded_with_every_switch(model, switches, tmp_path):
     net, ids = model(**switches), text()[None]
     net.save_pretrained(tmp_path)
     loaded, report = NeoBERTForMaskedLM.from_pretrained(
@@ -163,10 +159,10 @@ def test_saved_and_loaded_with_every_switch(switches, tmp_path):
 
 
 @pytest.mark.parametrize("width", [24, 64, 60, 3072])
-def test_the_two_networks_have_as_many_parameters(width):
+def test_the_two_networks_have_as_many_parameters(small, width):
     def count(act: str) -> int:
         with torch.device("meta"):
-            net = NeoBERTModel(config(hidden_act=act, intermediate_size=width))
+            net = NeoBERTModel(small(hidden_act=act, intermediate_size=width))
         return sum(p.numel() for p in net.transformer_encoder[0].ffn.parameters())
 
     swiglu, gelu = count("swiglu"), count("gelu")
@@ -177,9 +173,9 @@ def test_the_two_networks_have_as_many_parameters(width):
 
 
 @pytest.mark.parametrize("switches", ALL, ids=lambda each: "-".join(each.values()))
-def test_initial_values(switches):
+def test_initial_values(small, switches):
     torch.manual_seed(0)
-    net = NeoBERTForMaskedLM(config(**switches, initializer_range=0.05))
+    net = NeoBERTForMaskedLM(small(**switches, initializer_range=0.05))
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):
             assert (parameter == 0).all(), name
@@ -191,9 +187,9 @@ def test_initial_values(switches):
             assert float(parameter.detach().std()) == pytest.approx(0.05 / 3**0.5, rel=0.1), name
 
 
-def test_zero_residual_holds_for_both_networks():
+def test_zero_residual_holds_for_both_networks(small):
     for act in SWITCHES["hidden_act"]:
-        net = NeoBERTModel(config(hidden_act=act, zero_residual=True))
+        net = NeoBERTModel(small(hidden_act=act, zero_residual=True))
         ends = [
             p for name, p in net.named_parameters() if name.endswith(("wo.weight", "w3.weight"))
         ]
@@ -201,9 +197,9 @@ def test_zero_residual_holds_for_both_networks():
         assert not any(p.any() for p in ends)
 
 
-def test_embedding_std_is_of_both_tables():
+def test_embedding_std_is_of_both_tables(small):
     torch.manual_seed(0)
-    net = NeoBERTModel(config(embedding_std=0.7, position_embedding_type="absolute"))
+    net = NeoBERTModel(small(embedding_std=0.7, position_embedding_type="absolute"))
     for table in (net.encoder, net.positions):
         assert float(table.weight.detach().std()) == pytest.approx(0.7, rel=0.1)
 
@@ -229,20 +225,20 @@ def test_embedding_std_is_of_both_tables():
         ({"global_attn_every_n_layers": 0}, "global_attn_every_n_layers must be at least 1: got 0"),
     ],
 )
-def test_wrong_values_are_named(changes, named):
+def test_wrong_values_are_named(small, changes, named):
     with pytest.raises(ValueError, match=named):
-        config(**changes)
+        small(**changes)
 
 
-def test_an_odd_head_width_is_fine_without_rotation():
+def test_an_odd_head_width_is_fine_without_rotation(model):
     net = model(head_dim=5, position_embedding_type="absolute")
     ids = text()
     torch.testing.assert_close(net(ids[None]).logits[0], transcribed(net, ids), **exact)
 
 
 @pytest.mark.parametrize("switches", [ALL[0], ALL[-1], LOCAL], ids=str)
-def test_the_configuration_comes_back(switches, tmp_path):
-    before = config(**switches, rope_scale=2.0, rope_theta=500.0, classifier_dropout=0.3)
+def test_the_configuration_comes_back(small, switches, tmp_path):
+    before = small(**switches, rope_scale=2.0, rope_theta=500.0, classifier_dropout=0.3)
     before.save_pretrained(tmp_path)
     after = NeoBERTConfig.from_pretrained(tmp_path)
     assert after.to_dict() == before.to_dict()
@@ -262,7 +258,7 @@ def influence(net: NeoBERTForMaskedLM, length: int, token: int, **layout: Tensor
 
 @settings(max_examples=10, deadline=None)
 @given(token=st.integers(0, 15), width=st.integers(2, 6), layers=st.integers(1, 3))
-def test_influence_reaches_one_window_a_layer(token, width, layers):
+def test_influence_reaches_one_window_a_layer(model, token, width, layers):
     """Layer 0 sees everything; with one more in front, exactly the window of each later one."""
     net = model(local_attention=width, global_attn_every_n_layers=9, num_hidden_layers=layers + 1)
     del net.model.transformer_encoder[0]  # without it only local layers are left
@@ -271,21 +267,21 @@ def test_influence_reaches_one_window_a_layer(token, width, layers):
     assert influence(net, 16, token).tolist() == expected
 
 
-def test_a_global_layer_sees_everything():
+def test_a_global_layer_sees_everything(model):
     net = model(**LOCAL)
     assert [net.config.window(layer) for layer in range(5)] == [None, 2, None, 2, None]
     assert [layer.window for layer in net.model.transformer_encoder] == [None, 2, None]
     assert influence(net, 16, 3).all()
 
 
-def test_windows_stay_inside_a_text_of_a_pack():
+def test_windows_stay_inside_a_text_of_a_pack(model):
     net = model(local_attention=4, global_attn_every_n_layers=9)
     del net.model.transformer_encoder[0]
     seen = influence(net, 16, 6, cu_seqlens=torch.tensor([0, 5, 12, 16]))
     assert seen.nonzero().flatten().tolist() == list(range(5, 11))  # two layers, two tokens each
 
 
-def test_windows_count_real_tokens():
+def test_windows_count_real_tokens(model):
     """Padding between two tokens does not part them; a padded batch equals its texts."""
     net, ids = model(**LOCAL), text(6)
     spread, mask = torch.full((1, 18), 3), torch.zeros(1, 18)
@@ -295,13 +291,13 @@ def test_windows_count_real_tokens():
     )
 
 
-@pytest.mark.parametrize("engine", ["eager", "sdpa", "flex_attention"])
+@pytest.mark.parametrize("backend", ["eager", "sdpa", "flex_attention"])
 @torch.no_grad()
-def test_packs_with_windows_equal_their_texts(engine):
+def test_packs_with_windows_equal_their_texts(model, backend):
     net = model(**LOCAL)
     own = [text(n, n) for n in (5, 1, 9)]
     apart = torch.cat([transcribed(net, each) for each in own])
-    net.set_attn_implementation(engine)
+    net.set_attn_implementation(backend)
     together = net(torch.cat(own)[None], cu_seqlens=torch.tensor([0, 5, 6, 15])).logits[0]
     torch.testing.assert_close(together, apart, **exact)
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from groundup.neobert import block, flash
-from groundup.parity.ladder import FORMS, ladder
+from groundup.parity.ladder import FORMS, compare_forms
 
 PAIRS = [(other.name, form.name) for other, form in combinations(FORMS, 2)]
 
 
 @pytest.fixture(scope="module")
 def cells():
-    return {cell.forms: cell for cell in ladder()}
+    return {cell.forms: cell for cell in compare_forms()}
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
@@ -38,7 +38,7 @@ def test_less_precise_forms_are_less_precise(cells):
 
 
 def test_another_seed_is_another_layer():
-    first, second = ladder(0), ladder(1)
+    first, second = compare_forms(0), compare_forms(1)
     assert [cell.error for cell in first] != [cell.error for cell in second]
     assert all(cell.error <= cell.limit for cell in second)
 
@@ -51,7 +51,7 @@ def test_a_fault_in_one_form_is_seen_in_its_cells_alone(monkeypatch):
         return 2 * dq, *others
 
     monkeypatch.setattr(flash._Flash, "backward", staticmethod(unscaled))
-    for cell in ladder():
+    for cell in compare_forms():
         assert (cell.error > cell.limit) == ("tiled" in cell.forms), cell
 
 
@@ -62,7 +62,7 @@ def test_documents_that_see_each_other_are_caught(monkeypatch):
         return right(q, k, v, None, **more)
 
     monkeypatch.setattr(block, "attention", seeing)
-    wrong = {cell.forms for cell in ladder() if cell.error > cell.limit}
+    wrong = {cell.forms for cell in compare_forms() if cell.error > cell.limit}
     assert ("SDPA, packed", "SDPA, each text alone") in wrong
     assert ("SDPA, each text alone", "NumPy, gradients by hand") not in wrong
 

@@ -16,9 +16,9 @@ def show_diagnosis(model: Path) -> int:
     from transformers import AutoModel
 
     from groundup.diagnose.checks import diagnose
-    from groundup.neobert.auto import register
+    from groundup.neobert.auto import register_auto_classes
 
-    register()
+    register_auto_classes()
     loaded = AutoModel.from_pretrained(model)
     findings = diagnose(loaded, loaded.config.vocab_size, loaded.config.pad_token_id or 0)
     table = Table("check", "verdict", "measured", box=None, pad_edge=False)

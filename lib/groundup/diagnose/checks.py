@@ -1,4 +1,4 @@
-"""Quick checks of an encoder: each says what it measured and whether that is right."""
+"""Quick checks of an encoder: each reports what it measured and whether it passed."""
 
 import copy
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def diagnose(
         seed: of the tokens.
 
     Returns:
-        One finding for each check.
+        One result for each check.
     """
     tested = copy.deepcopy(model).eval()
     generator = torch.Generator().manual_seed(seed)

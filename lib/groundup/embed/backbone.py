@@ -11,7 +11,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from groundup.lab.errors import UserError
 from groundup.lab.files import read_json
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 
 _ADAPTER_FILE = "adapter_config.json"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
@@ -79,7 +79,7 @@ def read_backbone(directory: Path) -> Any:
 
 def _read_model(place: str | Path) -> PreTrainedModel:
     """A model from a directory or the Hub; transformers would fill missing weights at random."""
-    register()
+    register_auto_classes()
     if Path(place).is_absolute() and not Path(place).is_dir():
         raise UserError(f"there is no directory {place}")
     try:

@@ -19,7 +19,7 @@ from groundup.embed.sentence_transformers_files import Pooling, read_pooling, wr
 from groundup.lab.errors import UserError
 from groundup.lab.files import atomic_directory
 from groundup.lab.ranges import require_whole
-from groundup.neobert.auto import register
+from groundup.neobert.auto import register_auto_classes
 from groundup.train.module_mode import evaluation_mode
 
 POOLINGS = ("mean", "weighted", "last")
@@ -208,7 +208,7 @@ class SentenceEncoder(nn.Module):
             self.backbone.config.name_or_path = str(directory)
 
     def _check_tokenizer(self, directory: Path) -> None:
-        register()
+        register_auto_classes()
         again = AutoTokenizer.from_pretrained(directory)
         for text in _PROBES:
             before, after = self.tokenizer(text)["input_ids"], again(text)["input_ids"]

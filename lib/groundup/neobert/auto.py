@@ -28,7 +28,7 @@ _CLASSES = (
 )
 
 
-def register() -> None:
+def register_auto_classes() -> None:
     """Let ``AutoModel.from_pretrained`` and its kin know both models in this process."""
     for config in (NeoBERTConfig, NeoDecoderConfig):
         AutoConfig.register(config.model_type, config, exist_ok=True)

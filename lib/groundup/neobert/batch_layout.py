@@ -1,11 +1,14 @@
-"""How sequences of unequal length lie in memory: side by side with padding, or end to end."""
+"""The token layout of a batch: padded rows, or sequences packed end to end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers.cache_utils import Cache
 
 Value = TypeVar("Value")
 
@@ -24,14 +27,14 @@ class _Once(Generic[Value]):
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """Sequences laid end to end, with nothing between them: a batch of one, N tokens long.
+    """Sequences packed end to end, with nothing between them: a batch of one, N tokens long.
 
     Attributes:
         cu_seqlens: (S + 1,) int32, where each of S sequences begins; the last entry is N. The name
             is the one fused kernels use: cumulative sequence lengths.
         max_seqlen: the longest length, or a bound of it. Kernels need it as a number: known where
             the batch is made, it need not be fetched from the device in every step.
-        positions: (N,) the place of each token in its own sequence.
+        positions: (N,) the position of each token in its own sequence.
     """
 
     cu_seqlens: Tensor
@@ -53,57 +56,57 @@ class Packed:
         )
 
     @_Once
-    def places(self) -> Tensor:
-        """(N,) where the tokens stand when each sequence gets a row of ``max_seqlen`` places."""
+    def indices(self) -> Tensor:
+        """(N,) of the tokens in the flattened (S, max_seqlen) where each sequence has a row."""
         return self.documents * self.max_seqlen + self.positions
 
     @_Once
-    def mask(self) -> Tensor:
+    def key_padding_mask(self) -> Tensor:
         """(S, max_seqlen) bool, True where such a row holds a token."""
         lengths = self.cu_seqlens.diff()
         return torch.arange(self.max_seqlen, device=lengths.device) < lengths[:, None]
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """How the tokens of one pass lie, and what was read before them.
+class BatchLayout:
+    """The token layout of one forward pass, and the cache of the tokens before it.
 
     Attributes:
-        positions: (T,) the place of each token in its own text; or (B, T) where rows differ.
-        packed: texts of unequal length lie end to end in a batch of one. Not with a cache.
-        places: of a batch whose padding was taken out, where its real tokens stood; see
-            :func:`unpad`.
-        cache: transformers' Cache of the keys and values of earlier tokens; each layer of a decoder
-            adds those of the new ones. None: there are no earlier ones, and none are kept.
-        real: (B, S) bool, for the S cached and new tokens: False where a token is not there. None:
-            all are. Only with a cache: without one, padding is taken out, and the rest is packed.
+        positions: (T,) the position of each token in its own text; or (B, T) where rows differ.
+        packed: texts of unequal length, end to end in a batch of one. Not with a cache.
+        indices: of a batch whose padding was removed, those of its real tokens; see :func:`unpad`.
+        cache: keys and values of earlier tokens; each layer of a decoder adds those of the new
+            ones. None: there are no earlier ones, and none are kept.
+        key_padding_mask: (B, S) bool, for the S cached and new tokens: False at padding. None:
+            there is no padding. Only with a cache: without one, padding is removed, and the rest
+            is packed.
     """
 
     positions: Tensor
     packed: Packed | None = None
-    places: Tensor | None = None
-    cache: Any = None
-    real: Tensor | None = None
+    indices: Tensor | None = None
+    cache: "Cache | None" = None
+    key_padding_mask: Tensor | None = None
 
 
 def unpad(mask: Tensor) -> tuple[Tensor, Packed]:
-    """Find the real tokens of a padded batch, and lay its rows end to end.
+    """Find the real tokens of a padded batch, and pack its rows end to end.
 
     Args:
-        mask: (B, T) bool, True at real tokens, which may stand anywhere in a row.
+        mask: (B, T) bool, True at real tokens, which may be anywhere in a row.
 
     Returns:
-        The places of the N real tokens in the flattened mask, (N,) int64, in order; and how they
-        lie when the rest is left out: a row with n real tokens is a sequence of n, positions 0 to
-        n − 1. A row without any is a sequence of none. ``max_seqlen`` is the largest n itself.
+        The indices of the N real tokens in the flattened mask, (N,) int64, in order; and their
+        layout without the padding: a row with n real tokens is a sequence of n, positions 0 to
+        n − 1. A row without any is an empty sequence. ``max_seqlen`` is the largest n itself.
     """
-    places = mask.flatten().nonzero().squeeze(1)
+    indices = mask.flatten().nonzero().squeeze(1)
     lengths = mask.sum(1)
     starts = lengths.cumsum(0) - lengths
-    positions = torch.arange(len(places), device=mask.device)
-    positions = positions - starts.repeat_interleave(lengths, output_size=len(places))
+    positions = torch.arange(len(indices), device=mask.device)
+    positions = positions - starts.repeat_interleave(lengths, output_size=len(indices))
     cu_seqlens = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
-    return places, Packed(cu_seqlens, int(lengths.max()), positions)
+    return indices, Packed(cu_seqlens, int(lengths.max()), positions)
 
 
 def pack(lengths: Sequence[int], device: torch.device | str | None = None) -> Packed:
@@ -129,7 +132,7 @@ def from_cu_seqlens(cu_seqlens: Tensor, max_seqlen: int | None, tokens: int) -> 
 
     Raises:
         ValueError: the shape is wrong. On the CPU also where the entries do not rise from 0 to N
-            or a sequence is longer than ``max_seqlen``: elsewhere to look would stop the device,
+            or a sequence is longer than ``max_seqlen``: elsewhere the check would stop the device,
             or the compiler.
     """
     if cu_seqlens.dim() != 1 or len(cu_seqlens) < 2 or cu_seqlens.is_floating_point():
@@ -152,30 +155,29 @@ def from_cu_seqlens(cu_seqlens: Tensor, max_seqlen: int | None, tokens: int) -> 
     return Packed(cu_seqlens.to(torch.int32), max_seqlen, positions)
 
 
-def pad_tokens(rows: Tensor, places: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
-    """Put rows (N, …) at their places of a (B, T, …) tensor of zeros; ``shape`` is (B, T)."""
+def pad_tokens(rows: Tensor, indices: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Put rows (N, …) at their indices in a (B, T, …) tensor of zeros; ``shape`` is (B, T)."""
     padded = rows.new_zeros(shape[0] * shape[1], *rows.shape[1:])
-    return padded.index_copy(0, places, rows).view(*shape, *rows.shape[1:])
+    return padded.index_copy(0, indices, rows).view(*shape, *rows.shape[1:])
 
 
-def square(
-    weights: Tensor | None, packed: Packed | None, places: Tensor | None, shape: torch.Size
-) -> Tensor | None:
+def unpack_attention_weights(weights: Tensor, layout: BatchLayout, shape: torch.Size) -> Tensor:
     """Attention weights of a pack, (S, H, M, M), as (B, H, T, T); those of a batch as they are."""
-    if weights is None or packed is None:
+    if layout.packed is None:
         return weights
     batch, length = shape
-    square = weights.new_zeros(batch, weights.shape[1], length, length)
-    if places is None:  # it came as a pack: its sequences stand on the diagonal of one row
-        places = torch.arange(length, device=weights.device)
-    rows, columns = places.div(length, rounding_mode="floor"), places % length
+    unpacked = weights.new_zeros(batch, weights.shape[1], length, length)
+    indices = layout.indices
+    if indices is None:  # it came as a pack: its sequences are on the diagonal of one row
+        indices = torch.arange(length, device=weights.device)
+    rows, columns = indices.div(length, rounding_mode="floor"), indices % length
     begin = 0
-    for own, count in zip(weights, packed.lengths, strict=True):
+    for own, count in zip(weights, layout.packed.lengths, strict=True):
         if count:
             at = columns[begin : begin + count]
-            square[rows[begin]][:, at[:, None], at] = own[:, :count, :count]
+            unpacked[rows[begin]][:, at[:, None], at] = own[:, :count, :count]
             begin += count
-    return square
+    return unpacked
 
 
 def as_bool(mask: Tensor, shape: torch.Size) -> Tensor:
@@ -187,7 +189,7 @@ def as_bool(mask: Tensor, shape: torch.Size) -> Tensor:
         shape: (B, T).
 
     Raises:
-        ValueError: the shape is another, or floats lie on both sides of 0.
+        ValueError: the shape is wrong, or floats are on both sides of 0.
     """
     if mask.dim() == 4 and mask.shape[1:3] == (1, 1):
         mask = mask[:, 0, 0]
@@ -204,22 +206,23 @@ def as_bool(mask: Tensor, shape: torch.Size) -> Tensor:
     return mask > 0 if high > 0 else mask == 0
 
 
-def lay_out(
+def resolve_layout(
     shape: torch.Size,
     attention_mask: Tensor | None,
-    cache: Any,
-    cu_seqlens: Tensor | None,
-    max_seqlen: int | None,
+    *,
+    cache: "Cache | None" = None,
+    cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     max_length: int,
     device: torch.device,
-) -> Reading:
-    """Find out how the tokens of a pass lie.
+) -> BatchLayout:
+    """The token layout of a forward pass, from what the model was given.
 
     Args:
         shape: (B, T) of the new tokens.
         attention_mask: (B, T), with a cache of P tokens (B, P + T); see :func:`as_bool`. None: all
             tokens are real.
-        cache: transformers' Cache of P earlier tokens, or None.
+        cache: of P earlier tokens.
         cu_seqlens: of a batch that was packed where it was made.
         max_seqlen: of it.
         max_length: the longest text the model reads.
@@ -230,26 +233,26 @@ def lay_out(
     """
     cached = 0 if cache is None else int(cache.get_seq_length())
     keys = longest = cached + shape[1]
-    reading = Reading(torch.arange(cached, keys, device=device), cache=cache)
+    layout = BatchLayout(torch.arange(cached, keys, device=device), cache=cache)
     if cu_seqlens is not None:
         if attention_mask is not None or cache is not None or shape[0] != 1:
             raise ValueError(
                 "cu_seqlens goes with ids of shape (1, N), no attention_mask and no cache"
             )
         packed = from_cu_seqlens(cu_seqlens, max_seqlen, shape[1])
-        reading = Reading(packed.positions, packed)
+        layout = BatchLayout(packed.positions, packed)
     elif attention_mask is not None:
-        real = as_bool(attention_mask, torch.Size((shape[0], keys)))
-        if not real.all() and cache is None:
-            places, packed = unpad(real)
-            reading = Reading(packed.positions, packed, places)
-        elif not real.all():
-            positions = (real.cumsum(1) - 1).clamp(min=0)[:, cached:]
-            reading = Reading(positions, cache=cache, real=real)
+        key_padding_mask = as_bool(attention_mask, torch.Size((shape[0], keys)))
+        if not key_padding_mask.all() and cache is None:
+            indices, packed = unpad(key_padding_mask)
+            layout = BatchLayout(packed.positions, packed, indices)
+        elif not key_padding_mask.all():
+            positions = (key_padding_mask.cumsum(1) - 1).clamp(min=0)[:, cached:]
+            layout = BatchLayout(positions, cache=cache, key_padding_mask=key_padding_mask)
             if keys > max_length:  # else there is no need to ask the device
-                longest = int(real.sum(1).max())
-    if reading.packed is not None:
-        longest = reading.packed.max_seqlen
+                longest = int(key_padding_mask.sum(1).max())
+    if layout.packed is not None:
+        longest = layout.packed.max_seqlen
     if longest > max_length:
         raise ValueError(f"at most max_length={max_length} tokens: got {longest}")
-    return reading
+    return layout

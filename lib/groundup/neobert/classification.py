@@ -12,7 +12,8 @@ from transformers.utils.generic import can_return_tuple
 from .batch_layout import as_bool
 from .configuration import NeoBERTConfig
 from .losses import token_loss
-from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
+from .modeling import NeoBERTModel
+from .stack import NeoBERTPreTrainedModel
 
 _NUMBERS = ("regression", "multi_label_classification")
 """The problem types whose labels are compared with logits as numbers."""
@@ -72,7 +73,7 @@ class NeoBERTForSequenceClassification(_Head):
         hidden = encoded.last_hidden_state
         if (starts := inputs.get("cu_seqlens")) is not None:
             begin = torch.where(starts.diff() > 0, starts[:-1], hidden.shape[1]).long()
-            first = F.pad(hidden[0], (0, 0, 0, 1))[begin]  # the row behind the last is zero
+            first = F.pad(hidden[0], (0, 0, 0, 1))[begin]  # the row after the last is zero
         elif attention_mask is None:
             first = hidden[:, 0]
         else:

@@ -32,16 +32,17 @@ class NeoBERTConfig(PreTrainedConfig):
             two, so its hidden width is :attr:`swiglu_size` = int(2/3 of this), rounded up to a
             multiple of 8.
         norm_eps: of every norm.
-        max_length: the longest sequence accepted, in tokens. Other tools look for it under the
-            name ``max_position_embeddings``.
+        max_length: the longest sequence accepted, in tokens. Other tools read it under the name
+            ``max_position_embeddings``.
         initializer_range: linear maps and embeddings begin uniform in ± this; a classifier begins
             normal with this deviation.
         rope_theta: base of the rotary wavelengths.
         rope_scale: positions are divided by it, to read further than was trained; see
             :func:`~groundup.neobert.rope.rope_tables`.
         head_dim: K. None: D / H, the published form.
-        local_attention: if given, most layers see only so many tokens, half of them on each side.
-        global_attn_every_n_layers: with ``local_attention``, the layers 0, n, 2n, … see everything.
+        local_attention: if given, in most layers a token attends to only so many others, half of
+            them on each side.
+        global_attn_every_n_layers: with ``local_attention``, the layers 0, n, 2n, … attend to all.
         position_embedding_type: "rotary", or "absolute", a learned table of ``max_length`` vectors.
         norm_type: "rms_norm" or "layer_norm".
         norm_position: "pre", before each branch and once at the end, or "post", after each sum.
@@ -101,7 +102,7 @@ class NeoBERTConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def _check_sizes(self) -> None:
-        """Refuse sizes and scales that cannot be. A model without layers is one of embeddings."""
+        """Refuse impossible sizes and scales. A model without layers is its embeddings."""
         for name in _SIZES:
             value, least = getattr(self, name), int(name != "num_hidden_layers")
             if value is not None and not isinstance(value, int):
@@ -126,13 +127,23 @@ class NeoBERTConfig(PreTrainedConfig):
         return -(-int(2 * self.intermediate_size / 3) // 8) * 8
 
     @property
+    def causal(self) -> bool:
+        """Whether a token attends to no later one."""
+        return False
+
+    @property
+    def groups(self) -> int:
+        """G, the number of heads of keys and values."""
+        return self.num_attention_heads
+
+    @property
     def qkv_size(self) -> int:
-        """The width of the fused projection: a query, a key and a value for each head."""
+        """The width of the fused projection: H queries, G keys and G values."""
         assert self.head_dim is not None
-        return 3 * self.num_attention_heads * self.head_dim
+        return (self.num_attention_heads + 2 * self.groups) * self.head_dim
 
     def window(self, layer: int) -> int | None:
-        """How many tokens to each side a layer sees; None where it sees everything."""
+        """How many tokens a layer attends to on each side of its own; None: all of them."""
         if self.local_attention is None or layer % self.global_attn_every_n_layers == 0:
             return None
-        return self.local_attention // 2
+        return self.local_attention - 1 if self.causal else self.local_attention // 2

@@ -1,7 +1,7 @@
-"""Rules that do in one pass over memory what plain functions do in many, for the CPU.
+"""Kernels for the CPU that do in one pass over memory what plain functions do in many.
 
-A compiler fuses the plain functions itself, and a GPU's kernels are others: there they are used as
-they are. ``GROUNDUP_PLAIN=1`` in the environment has them used everywhere.
+A compiler fuses the plain functions itself, and a GPU has kernels of its own: there the plain
+functions are used. ``GROUNDUP_PLAIN=1`` in the environment has them used everywhere.
 """
 
 import os
@@ -11,30 +11,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention import split_qkv
+from .attention import split_groups, split_qkv
 from .rope import rotate_pairs
 
 PLAIN = os.environ.get("GROUNDUP_PLAIN", "0") != "0"
 """Use plain functions everywhere."""
 
 
-def suits(x: Tensor) -> bool:
-    """Whether this tensor is one that rules for the CPU are made for."""
+def is_cpu_float(x: Tensor) -> bool:
+    """Whether the kernels for the CPU are made for a tensor such as this."""
     single_or_double = x.dtype in (torch.float32, torch.float64)
     return x.device.type == "cpu" and single_or_double and not torch.compiler.is_compiling()
 
 
-def fuses(x: Tensor) -> bool:
-    """Whether a rule for the CPU is used on this tensor."""
-    return not PLAIN and suits(x)
+def use_cpu_kernel(x: Tensor) -> bool:
+    """Whether a kernel for the CPU runs on this tensor."""
+    return not PLAIN and is_cpu_float(x)
 
 
-def blocks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Blocks of the rows of tensors (..., D), small enough to stay in a cache while work goes on.
+def row_blocks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The rows of tensors (..., D), in blocks small enough for a processor's cache.
 
     Args:
         size: numbers of the first tensor in a block.
-        tensors: with the same axes in front of the last.
+        tensors: equal in all axes but the last.
     """
     count = max(1, size // tensors[0].shape[-1])
     rows = (each.reshape(-1, each.shape[-1]).split(count) for each in tensors)
@@ -42,32 +42,44 @@ def blocks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def split_rotated(
-    qkv: Tensor, heads: int, cos: Tensor, sin: Tensor
+    qkv: Tensor, heads: int, rotation: tuple[Tensor, Tensor] | None, groups: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut the fused projection head by head, and turn queries and keys by their positions.
+    """Split the fused projection into heads, and rotate queries and keys by their positions.
 
-    What :func:`~.attention.split_qkv` and :func:`~.rope.rotate_pairs` do, one after the other.
+    The plain functions are :func:`~.attention.split_qkv`, or :func:`~.attention.split_groups`
+    where query heads share keys, and :func:`~.rope.rotate_pairs`.
 
     Args:
-        qkv: (B, T, H·3K).
+        qkv: (B, T, (H + 2G)·K).
         heads: H.
-        cos: (T, K/2), sin: (T, K/2).
+        rotation: cos and sin, each (T, K/2), or (B, 1, T, K/2). None: no rotation.
+        groups: G. None: H.
 
     Returns:
-        q, k, v, each (B, H, T, K).
+        q (B, H, T, K), and k, v, each (B, G, T, K).
     """
-    if fuses(qkv) and cos.dtype == qkv.dtype:
-        q, k, v = _SplitRotated.apply(qkv, heads, torch.complex(cos, sin))
+    if groups is not None and groups != heads:
+        q, k, v = split_groups(qkv, heads, groups)
+    elif rotation is not None and _rotates(qkv, rotation[0]):
+        q, k, v = _SplitRotated.apply(qkv, heads, torch.complex(*rotation))
         return q, k, v
-    q, k, v = split_qkv(qkv, heads)
-    return rotate_pairs(q, cos, sin), rotate_pairs(k, cos, sin), v
+    else:
+        q, k, v = split_qkv(qkv, heads)
+    if rotation is None:
+        return q, k, v
+    return rotate_pairs(q, *rotation), rotate_pairs(k, *rotation), v
+
+
+def _rotates(qkv: Tensor, cos: Tensor) -> bool:
+    """Whether the kernel below runs: on one precision, and rows with the same positions."""
+    return use_cpu_kernel(qkv) and cos.dtype == qkv.dtype and cos.dim() == 2
 
 
 class _SplitRotated(torch.autograd.Function):
-    """A pair of neighbours is a complex number, and to turn it is one product (arXiv 2104.09864).
+    """An adjacent pair is a complex number, and its rotation one product (arXiv 2104.09864).
 
-    The gradient turns back, and is written where it belongs: torch would put q's, k's and v's
-    together, and then copy the whole into the projection's order.
+    The gradient is rotated back and written where it belongs: torch would concatenate those of q,
+    k and v, and then copy the whole into the projection's order.
     """
 
     @staticmethod
@@ -93,6 +105,6 @@ class _SplitRotated(torch.autograd.Function):
 
 
 def _pairs(x: Tensor) -> Tensor:
-    """(..., K) → (..., K/2) complex, the same memory where pairs lie together."""
+    """(..., K) → (..., K/2) complex, the same memory where pairs are contiguous."""
     pairs = x.unflatten(-1, (-1, 2))
     return torch.view_as_complex(pairs if pairs.stride(-1) == 1 else pairs.contiguous())

@@ -16,7 +16,7 @@ from transformers import GenerationMixin, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.utils.generic import can_return_tuple
 
-from .batch_layout import Reading, as_bool, lay_out
+from .batch_layout import as_bool, resolve_layout
 from .cache_names import (
     CACHE_NAME,
     CACHE_NAMES,
@@ -25,30 +25,26 @@ from .cache_names import (
     one_cache,
     with_own_name,
 )
-from .decoder_block import NeoDecoderLayer
 from .decoder_configuration import NeoDecoderConfig
 from .losses import IGNORE, class_labels, token_loss
-from .modeling import NeoBERTModel, NeoBERTPreTrainedModel
+from .stack import NeoBERTPreTrainedModel, NeoBERTStack
 
 
 class NeoDecoderPreTrainedModel(NeoBERTPreTrainedModel):
-    """What the decoder's classes share: NeoBERT's initialisation and engines, another name."""
+    """What the decoder's classes share: NeoBERT's base class with a configuration of their own."""
 
     config: NeoDecoderConfig
     config_class = NeoDecoderConfig
-    _no_split_modules = ["NeoDecoderLayer"]  # noqa: RUF012 (transformers' own form)
-    _skip_keys_device_placement = list(CACHE_NAMES)  # noqa: RUF012
+    _skip_keys_device_placement = list(CACHE_NAMES)  # noqa: RUF012 (transformers' own form)
 
 
-class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
+class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTStack):
     """The decoder: token ids to one vector a token, which depends on no later token."""
 
     config: NeoDecoderConfig
 
-    layer_class = NeoDecoderLayer
-
     @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -65,8 +61,8 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
     ) -> DecoderOutput:
         """Run the decoder over whole texts, or over what comes after the texts in a cache.
 
-        A masked token is not there at all, wherever it stands in its row, and positions are
-        counted over the real ones: padding on the left and on the right give the same vectors.
+        A masked token does not exist, wherever it is in its row, and positions are counted over
+        the real ones: padding on the left and on the right give the same vectors.
 
         Args:
             input_ids: (B, T) token ids; or, with ``cu_seqlens``, (1, N), sequences end to end.
@@ -78,8 +74,9 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
             past_key_values: the older name of ``cache``.
             use_cache: without ``cache``, begin a cache and return it.
             cu_seqlens: (S + 1,) integers: sequence s is the tokens cu_seqlens[s] to
-                cu_seqlens[s + 1] of one row, and sees no other.
-            max_seqlen: the longest of those lengths, or a bound; given, the device is not asked.
+                cu_seqlens[s + 1] of one row, and attends to no other.
+            max_seqlen: the longest of those lengths, or a bound; given, it is not fetched from the
+                device.
             token_type_ids: accepted, because some tokenizers give it, and not used.
             output_hidden_states: also return the embeddings, each block's output but the last, and
                 the normed last one.
@@ -95,29 +92,20 @@ class NeoDecoderModel(NeoDecoderPreTrainedModel, NeoBERTModel):
             ValueError: there are no tokens, they are too many or outside the vocabulary, a shape
                 does not fit, or two arguments exclude each other.
         """
-        ids, embedded = self._inputs(input_ids, inputs_embeds)
-        given = embedded if ids is None else ids
-        assert given is not None
-        shape, device = given.shape[:2], given.device
-        wanted = self._wanted(output_hidden_states, output_attentions)
+        inputs = self.check_inputs(input_ids, inputs_embeds)
         cache = self._cache(one_cache(cache, past_key_values), use_cache)
-        longest = self.config.max_length
-        reading = lay_out(shape, attention_mask, cache, cu_seqlens, max_seqlen, longest, device)
-        real = reading.real
-        if wanted[1] and real is not None:
-            raise ValueError("output_attentions with padding goes without a cache: use_cache=False")
-        x, states, attentions = self._read(ids, embedded, shape, reading, *wanted)
-        if real is not None:
-            x = x.masked_fill(~real[:, -shape[1] :, None], 0.0)
-        return DecoderOutput(
-            last_hidden_state=x,
-            hidden_states=(*states, x) if wanted[0] else None,
-            attentions=attentions if wanted[1] else None,
-            **{CACHE_NAME: cache},
+        layout = resolve_layout(
+            inputs.shape[:2],
+            attention_mask,
+            cache=cache,
+            cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
+            max_length=self.config.max_length,
+            device=inputs.device,
         )
-
-    def _to_layers(self, reading: Reading) -> Reading:
-        return reading
+        output = self.run(inputs, layout, output_hidden_states, output_attentions)
+        fields: dict[str, Any] = {**output, CACHE_NAME: cache}
+        return DecoderOutput(**fields)
 
     def _cache(self, given: Cache | None, use: bool | None) -> Cache | None:
         """The cache to read and fill, checked."""
@@ -148,7 +136,7 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
         super().__init__(config)
         self.model = NeoDecoderModel(config)
         self.lm_head: nn.Module = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        # What the model can read is no wish for how much to write; transformers takes it for one.
+        # Keep the model's max_length from becoming generate()'s default length.
         self.generation_config.max_length = None
         self.post_init()
 
@@ -183,12 +171,12 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
             cache: see :meth:`NeoDecoderModel.forward`.
             inputs_embeds: (B, T, D) instead of the ids.
             labels: (B, T) the ids themselves, −100 where none is asked for: they are shifted here.
-                The first token of a row, or of a packed sequence, is nobody's target, nor is one
-                with padding on either side of the pair.
+                The first token of a row, or of a packed sequence, is not a target, nor is a token
+                where it or the one before it is padding.
             use_cache: see :meth:`NeoDecoderModel.forward`.
             num_items_in_batch: what the summed loss is divided by, for accumulated batches.
                 None: the number of targets, at least 1.
-            logits_to_keep: compute logits for the last so many tokens, or at these places (N,).
+            logits_to_keep: compute logits for the last so many tokens, or at these indices (N,).
                 0: all. Not with labels.
             token_type_ids: accepted and not used.
             past_key_values: the older name of ``cache``.
@@ -267,14 +255,14 @@ class NeoDecoderForCausalLM(NeoDecoderPreTrainedModel, GenerationMixin):
         return super().prepare_inputs_for_generation(*args, **with_own_name(kwargs))  # type: ignore[misc]
 
     def save(self, directory: str | Path, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-        """Write a directory that holds all it takes: weights, configuration, code, tokenizer."""
+        """Write a directory of weights, configuration, code and tokenizer."""
         self.save_pretrained(directory)
         if tokenizer is not None:
             tokenizer.save_pretrained(directory)
 
     @classmethod
     def load(cls, directory: str | Path) -> "NeoDecoderForCausalLM":
-        """The model of a directory, ready to read or write; AutoTokenizer finds its tokenizer."""
+        """The model of a directory, in evaluation mode; AutoTokenizer finds its tokenizer."""
         model: NeoDecoderForCausalLM = cls.from_pretrained(directory)
         return model.eval()
 
@@ -298,9 +286,9 @@ def next_tokens(
     targets = F.pad(class_labels(labels)[:, 1:], (0, 1), value=IGNORE)
     if attention_mask is not None:
         own = attention_mask[..., -labels.shape[1] :]
-        real = as_bool(own, labels.shape)
-        targets = targets.masked_fill(~(real & real.roll(-1, 1)), IGNORE)
-    if cu_seqlens is not None:  # an empty first sequence asks for −1, the end of the row: no harm
+        key_padding_mask = as_bool(own, labels.shape)
+        targets = targets.masked_fill(~(key_padding_mask & key_padding_mask.roll(-1, 1)), IGNORE)
+    if cu_seqlens is not None:  # of an empty first sequence the index is −1, the row's end: no harm
         targets = targets.index_fill(1, cu_seqlens[1:].long() - 1, IGNORE)
     return targets
 

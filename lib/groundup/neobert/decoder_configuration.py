@@ -12,7 +12,7 @@ class NeoDecoderConfig(NeoBERTConfig):
     Attributes:
         num_key_value_heads: G, which divides H: so many heads of keys and values, each shared by
             H / G heads of queries (Ainslie et al., 2023, arXiv 2305.13245). None: H.
-        local_attention: if given, most layers see only so many tokens: a token itself and those
+        local_attention: if given, in most layers a token attends to only so many: itself and those
             just before it. The cache keeps every token all the same.
         tie_word_embeddings: the map to the vocabulary is the token embedding (Press and Wolf,
             2017): learned once, saved once.
@@ -39,14 +39,12 @@ class NeoDecoderConfig(NeoBERTConfig):
         super().__post_init__(**kwargs)
 
     @property
-    def qkv_size(self) -> int:
-        """The width of the fused projection: H queries, G keys and G values."""
-        assert self.head_dim is not None
-        assert self.num_key_value_heads is not None
-        return (self.num_attention_heads + 2 * self.num_key_value_heads) * self.head_dim
+    def causal(self) -> bool:
+        """A token of a decoder attends to no later one."""
+        return True
 
-    def window(self, layer: int) -> int | None:
-        """How many tokens before its own a layer sees; None where it sees all of them."""
-        if self.local_attention is None or layer % self.global_attn_every_n_layers == 0:
-            return None
-        return self.local_attention - 1
+    @property
+    def groups(self) -> int:
+        """G, the number of heads of keys and values."""
+        assert self.num_key_value_heads is not None
+        return self.num_key_value_heads

@@ -1,8 +1,8 @@
 """The forward pass of :mod:`.flash` as one GPU kernel, in Triton (Tillet et al., 2019).
 
 One program takes one tile of queries of one head and goes over the keys; what it keeps (the
-largest score, the sum, the output) stays on the chip. Everything but the launch runs without a GPU:
-:func:`plan` works out the grid and refuses bad input.
+largest score, the sum, the output) stays on the chip. All but the launch runs without a GPU:
+:func:`plan_launch` works out the grid and refuses bad input.
 """
 
 import math
@@ -69,23 +69,25 @@ if triton is not None:
 
         width = tl.arange(0, WIDTH)
         rows = (first + tl.arange(0, ROWS)).to(tl.int64)
-        real_rows = rows[:, None] < length
-        q = tl.load(q_start + rows[:, None] * q_token + width, mask=real_rows, other=0.0)
+        row_mask = rows[:, None] < length
+        q = tl.load(q_start + rows[:, None] * q_token + width, mask=row_mask, other=0.0)
         top = tl.full((ROWS,), float("-inf"), tl.float32)
         total = tl.zeros((ROWS,), tl.float32)
         out = tl.zeros((ROWS, WIDTH), tl.float32)
         end = tl.minimum(length, first + ROWS) if CAUSAL else length
         for first_column in range(0, end, COLUMNS):
             columns = (first_column + tl.arange(0, COLUMNS)).to(tl.int64)
-            real = columns < length
+            column_mask = columns < length
             k = tl.load(  # transposed: (WIDTH, COLUMNS)
-                k_start + columns * k_token + width[:, None], mask=real, other=0.0
+                k_start + columns * k_token + width[:, None], mask=column_mask, other=0.0
             )
-            v = tl.load(v_start + columns[:, None] * v_token + width, mask=real[:, None], other=0.0)
-            look = real & (columns <= rows[:, None]) if CAUSAL else real
+            v = tl.load(
+                v_start + columns[:, None] * v_token + width, mask=column_mask[:, None], other=0.0
+            )
+            attn_mask = column_mask & (columns <= rows[:, None]) if CAUSAL else column_mask
             scores = tl.dot(q, k, input_precision="ieee") * scale
-            scores = tl.where(look, scores, float("-inf"))
-            # Every row sees key 0, so the largest score is finite from the first block on.
+            scores = tl.where(attn_mask, scores, float("-inf"))
+            # Every row attends to key 0, so the largest score is finite from the first block on.
             new_top = tl.maximum(top, tl.max(scores, 1))
             old, weights = tl.exp2(top - new_top), tl.exp2(scores - new_top[:, None])
             total = old * total + tl.sum(weights, 1)
@@ -93,11 +95,11 @@ if triton is not None:
             out = old[:, None] * out + mixed
             top = new_top
         y = out / total[:, None]
-        tl.store(y_start + rows[:, None] * y_token + width, y, mask=real_rows)
+        tl.store(y_start + rows[:, None] * y_token + width, y, mask=row_mask)
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """How the kernel is launched.
 
     Attributes:
@@ -107,7 +109,7 @@ class Plan:
             sequence returns at once.
         starts: (S,) int32, the first token of each sequence in its row of the batch.
         lengths: (S,) int32.
-        sequence_stride: whether sequence n lies in row n of the batch (1), or all lie in row 0 (0).
+        sequence_stride: whether sequence n is in row n of the batch (1), or all are in row 0 (0).
         scale: log₂e/√K: the kernel's exponentials are powers of two.
     """
 
@@ -119,14 +121,14 @@ class Plan:
     scale: float
 
 
-def plan(
+def plan_launch(
     q: Tensor,
     k: Tensor,
     v: Tensor,
     packed: Packed | None = None,
     lengths: Tensor | None = None,
     block: tuple[int, int] = (64, 64),
-) -> Plan:
+) -> LaunchPlan:
     """The launch of :func:`flash_forward`, worked out without a GPU.
 
     Raises:
@@ -162,7 +164,7 @@ def plan(
                 f"{tuple(lengths.shape)}"
             )
     row_tiles = -(-longest // block[0])
-    return Plan(
+    return LaunchPlan(
         grid=(row_tiles * heads * len(starts),),
         row_tiles=row_tiles,
         starts=starts.to(torch.int32),
@@ -185,10 +187,10 @@ def flash_forward(
 
     Args:
         q: (B, H, T, K) float16, bfloat16 or float32, K one of :data:`WIDTHS`; k and v likewise.
-        packed: documents that lie end to end in a batch of one; they do not see each other.
+        packed: documents, end to end in a batch of one; a query attends to its own document.
         lengths: (B,) integers from 0 to T: only so many tokens of each row are real, from its
-            start. The others are not seen, and their own results are zeros.
-        causal: no query sees a later key.
+            start. The others are padding, and their own results are zeros.
+        causal: no query attends to a later key.
         block: queries and keys in a tile, powers of two.
 
     Returns:
@@ -207,7 +209,7 @@ def flash_forward(
         raise ValueError(f"the kernel runs on a GPU: got tensors on {q.device.type}")
     if torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v)):
         raise ValueError("the kernel has no backward pass: call it under torch.no_grad()")
-    launch = plan(q, k, v, packed, lengths, block)
+    launch = plan_launch(q, k, v, packed, lengths, block)
     q, k, v = (each if each.stride(-1) == 1 else each.contiguous() for each in (q, k, v))
     y = torch.zeros_like(q)
     strides = [

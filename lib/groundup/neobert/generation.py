@@ -1,4 +1,4 @@
-"""What a language model writes."""
+"""Text generation with a causal language model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def write(
+def generate_text(
     model: Any,
     tokenizer: "PreTrainedTokenizerBase",
     prompts: Sequence[str],
@@ -24,7 +24,7 @@ def write(
 
     Args:
         model: has ``generate``.
-        tokenizer: its special tokens in front of a prompt are kept, those behind it are left out:
+        tokenizer: its special tokens before a prompt are kept, those after it are left out:
             an end token there would say that there is nothing to add.
         prompts: at least one.
         seed: of the draws, with ``do_sample=True``; torch's own generators are left as they were.
@@ -56,7 +56,7 @@ def write(
 
 
 def _prompt(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """The ids of a text, without special tokens behind it; of an empty text the first of them."""
+    """The ids of a text, without special tokens after it; of an empty text the first of them."""
     made = tokenizer(text, return_special_tokens_mask=True)
     ordinary = [i for i, special in enumerate(made["special_tokens_mask"]) if not special]
     ids: list[int] = made["input_ids"][: ordinary[-1] + 1 if ordinary else 1]

@@ -1,4 +1,4 @@
-"""Is what autograd returns the derivative of the loss? Asked by differences, for any module."""
+"""Autograd's gradients against finite differences, for any module."""
 
 from collections.abc import Callable, Mapping
 

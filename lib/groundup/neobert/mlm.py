@@ -1,4 +1,4 @@
-"""Masked language modelling data: which tokens are hidden, and which texts share a batch."""
+"""Masked language modelling: hidden tokens, batches of texts, and the loss over them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def mask_tokens(
         are int64: −100 has no place in an unsigned type.
 
     Raises:
-        ValueError: the rate lies outside [0, 1], or ``maskable`` is not boolean.
+        ValueError: the rate is outside [0, 1], or ``maskable`` is not boolean.
     """
     require_share(rate=rate)
     if maskable.dtype != torch.bool:
@@ -114,7 +114,7 @@ class MaskedText:
             ids, maskable, self.tokenizer.mask_token_id, self.rate, generator
         )
         if not (labels != IGNORE).any() and maskable.any():
-            # A batch so small that chance hid nothing would teach nothing: hide one token.
+            # In a small batch chance may hide nothing: hide one token.
             one = torch.rand(ids.shape, generator=generator).masked_fill(~maskable, -1).argmax()
             chosen = torch.arange(ids.numel()).view_as(ids) == one
             hidden, labels = mask_tokens(ids, chosen, self.tokenizer.mask_token_id, 1.0, generator)
@@ -173,7 +173,7 @@ def log_frequencies(rows: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
         (V,) float32, in nats.
 
     Raises:
-        ValueError: a token lies outside [0, V).
+        ValueError: a token is outside [0, V).
     """
     require_whole(vocabulary=vocabulary)
     ids = np.concatenate([np.asarray(row, np.int64) for row in rows])
@@ -185,7 +185,7 @@ def log_frequencies(rows: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
 
 
 def unigram_loss(frequencies: Tensor, labels: Tensor) -> float:
-    """What a model scores that knows nothing but how often each token occurs.
+    """The loss of a model that predicts each token by its frequency in the training text.
 
     Args:
         frequencies: (V,) from :func:`log_frequencies` of the training text.
@@ -209,7 +209,7 @@ def unigram_loss(frequencies: Tensor, labels: Tensor) -> float:
 
 @torch.no_grad()
 def init_bias_from_unigrams(decoder: torch.nn.Linear, frequencies: Tensor) -> None:
-    """Let a fresh decoder predict each token by its frequency alone, whatever it is shown.
+    """Let a fresh decoder predict each token by its frequency alone, whatever the input.
 
     The first loss is then the unigram loss, and every step goes into what context adds to it.
     """

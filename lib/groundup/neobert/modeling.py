@@ -4,110 +4,20 @@ This file and its siblings import nothing but each other, torch and transformers
 copies exactly such files beside saved weights.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 from transformers.utils.generic import can_return_tuple
 
-from .backends import ENGINES, installed
-from .batch_layout import Reading, lay_out, pad_tokens, square
-from .block import BranchOutput, NeoBERTLayer, make_norm, rotation
+from .batch_layout import resolve_layout
 from .configuration import NeoBERTConfig
 from .losses import IGNORE, class_labels, token_loss
+from .stack import NeoBERTPreTrainedModel, NeoBERTStack
 
 
-class NeoBERTPreTrainedModel(PreTrainedModel):
-    """What all NeoBERT classes share: the configuration, the initialisation, the name's prefix."""
-
-    config: NeoBERTConfig
-    config_class = NeoBERTConfig
-    base_model_prefix = "model"
-    encoder_class: ClassVar[type[PreTrainedModel]]  # the one that AutoModel is to find
-    supports_gradient_checkpointing = True
-    _no_split_modules = ["NeoBERTLayer"]  # noqa: RUF012 (transformers' own form)
-
-    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """Save the weights, the configuration and this code, as transformers does.
-
-        transformers notes the saved class alone in ``auto_map``. AutoModel, and with it
-        sentence-transformers, must find the encoder in the directory of any class.
-        """
-        module = self.encoder_class.__module__.rsplit(".", 1)[-1]
-        self.config.auto_map = {"AutoModel": f"{module}.{self.encoder_class.__name__}"}
-        super().save_pretrained(*args, **kwargs)
-
-    def get_correct_attn_implementation(
-        self, requested_attention: str | None, is_init_check: bool = False
-    ) -> str:
-        """The engine by its name in transformers, "varlen", or "auto" where none is asked for.
-
-        A configuration that asks every pass for attention weights gets eager, as transformers'
-        own rule for such a configuration wants it.
-
-        Raises:
-            ValueError: there is no such engine.
-            ImportError: it is not installed.
-        """
-        if requested_attention is None or requested_attention == "auto":
-            return "eager" if self.config.output_attentions else "auto"
-        if requested_attention not in ENGINES:
-            raise ValueError(
-                f"attn_implementation must be auto, {', '.join(ENGINES)}: "
-                f"got {requested_attention!r}"
-            )
-        if missing := installed(requested_attention):
-            raise missing
-        return requested_attention
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        config = self.config
-        if isinstance(module, nn.RMSNorm | nn.LayerNorm):
-            init.ones_(module.weight)
-            if isinstance(module, nn.LayerNorm):
-                init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            if config.embedding_std is None:
-                init.uniform_(module.weight, -config.initializer_range, config.initializer_range)
-            else:
-                init.normal_(module.weight, 0.0, config.embedding_std)
-        elif isinstance(module, nn.Linear):
-            ends_branch = isinstance(module, BranchOutput)
-            limit = 0.0 if ends_branch and config.zero_residual else config.initializer_range
-            init.uniform_(module.weight, -limit, limit)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-
-
-class NeoBERTModel(NeoBERTPreTrainedModel):
+class NeoBERTModel(NeoBERTStack):
     """The encoder: token ids to one vector a token."""
-
-    layer_class: ClassVar[type[NeoBERTLayer]] = NeoBERTLayer
-
-    def __init__(self, config: NeoBERTConfig) -> None:
-        super().__init__(config)
-        self.encoder: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
-        if config.position_embedding_type == "absolute":
-            self.positions = nn.Embedding(config.max_length, config.hidden_size)
-        self.transformer_encoder = nn.ModuleList(
-            self.layer_class(config, index) for index in range(config.num_hidden_layers)
-        )
-        final = config.norm_position == "pre"  # after a post-norm block there is nothing to norm
-        self.layer_norm = make_norm(config) if final else nn.Identity()
-        self.gradient_checkpointing = False
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The token embedding; published as ``encoder``."""
-        return self.encoder
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the token embedding."""
-        self.encoder = value
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
@@ -124,20 +34,20 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
     ) -> BaseModelOutput:
         """Run the encoder.
 
-        Padding is left out at the beginning and put back at the end: a masked token is not there at
-        all, wherever it stands in its row, and positions are counted over the real ones.
+        Padding is removed at the beginning and put back at the end: a masked token does not exist,
+        wherever it is in its row, and positions are counted over the real ones.
 
         Args:
             input_ids: (B, T) token ids; or, with ``cu_seqlens``, (1, N), sequences end to end.
             attention_mask: (B, T) or (B, 1, 1, T), nonzero at real tokens; the form that is added
-                to scores, 0 at real tokens and far below 0 at the others, is taken too. None:
+                to scores, 0 at real tokens and far below 0 at the others, is accepted too. None:
                 nothing is padded.
             inputs_embeds: (B, T, D) in place of ``input_ids``.
-            cu_seqlens: (S + 1,) where each of S sequences begins, and N at last. They do not see
-                each other, and positions begin anew in each.
+            cu_seqlens: (S + 1,) where each of S sequences begins, and N at last. A token attends to
+                those of its own sequence, and positions begin at 0 in each.
             max_seqlen: with ``cu_seqlens``, the longest length; known where the batch is made, it
-                spares fetching it from the device.
-            token_type_ids: taken, since tokenizers give them, and not used: there are none.
+                need not be fetched from the device.
+            token_type_ids: accepted, since tokenizers give them, and not used.
             output_hidden_states: return the stream before each block, and at last the output.
             output_attentions: return each layer's weights, by the written formula.
 
@@ -150,106 +60,22 @@ class NeoBERTModel(NeoBERTPreTrainedModel):
             ValueError: there are no tokens, they are too many or outside the vocabulary, or a shape
                 does not fit.
         """
-        ids, embedded = self._inputs(input_ids, inputs_embeds)
-        given = embedded if ids is None else ids
-        assert given is not None
-        shape, device = given.shape[:2], given.device
-        wanted = self._wanted(output_hidden_states, output_attentions)
-        longest = self.config.max_length
-        reading = lay_out(shape, attention_mask, None, cu_seqlens, max_seqlen, longest, device)
-        x, states, attentions = self._read(ids, embedded, shape, reading, *wanted)
-        return BaseModelOutput(
-            last_hidden_state=x,
-            hidden_states=(*states, x) if wanted[0] else None,
-            attentions=attentions if wanted[1] else None,
+        inputs = self.check_inputs(input_ids, inputs_embeds)
+        layout = resolve_layout(
+            inputs.shape[:2],
+            attention_mask,
+            cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
+            max_length=self.config.max_length,
+            device=inputs.device,
         )
-
-    def _wanted(self, hidden_states: bool | None, attentions: bool | None) -> tuple[bool, bool]:
-        """Whether hidden states and attention weights are asked for, here or by the config."""
-        config = self.config
-        return (
-            bool(config.output_hidden_states if hidden_states is None else hidden_states),
-            bool(config.output_attentions if attentions is None else attentions),
-        )
-
-    def _read(
-        self,
-        ids: Tensor | None,
-        embedded: Tensor | None,
-        shape: torch.Size,
-        reading: Reading,
-        need_states: bool,
-        need_weights: bool,
-    ) -> tuple[Tensor, list[Tensor], tuple[Any, ...]]:
-        """Run all layers over tokens that lie as said.
-
-        Returns:
-            The output (B, T, D), and where asked for what goes into each layer, likewise, and the
-            weights of each, (B, H, T, T).
-        """
-        packed, places = reading.packed, reading.places
-        if places is not None:
-            ids = None if ids is None else ids.flatten()[places][None]
-            embedded = None if embedded is None else embedded.flatten(0, 1)[places][None]
-        x = self.encoder(ids) if embedded is None else embedded  # (B, T, D), or (1, N, D) packed
-        if self.config.position_embedding_type == "absolute":
-            x = x + self.positions(reading.positions)
-        tables = rotation(self.config, reading.positions, x.dtype)
-        states: list[Tensor] = []
-        attentions: list[Tensor | None] = []
-        for layer in self.transformer_encoder:
-            if need_states:
-                states.append(self._padded(x, places, shape))
-            x, weights = layer(x, tables, self._to_layers(reading), need_weights)
-            if need_weights:
-                attentions.append(square(weights, packed, places, shape))
-        return self._padded(self.layer_norm(x), places, shape), states, tuple(attentions)
-
-    def _to_layers(self, reading: Reading) -> Any:
-        """What layers are told of how the tokens lie."""
-        return reading.packed
-
-    def _inputs(
-        self, input_ids: Tensor | None, inputs_embeds: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """What is given of the two, checked."""
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give either input_ids or inputs_embeds")
-        if inputs_embeds is not None:
-            width = self.config.hidden_size
-            given = tuple(inputs_embeds.shape)
-            if len(given) != 3 or given[1] == 0 or given[2] != width:
-                raise ValueError(
-                    f"inputs_embeds must be (B, T, {width}), T at least 1: got {given}"
-                )
-            return None, inputs_embeds
-        assert input_ids is not None
-        if input_ids.dim() != 2 or input_ids.shape[1] == 0:
-            raise ValueError(
-                f"input_ids must be (B, T), T at least 1: got {tuple(input_ids.shape)}"
-            )
-        # Elsewhere to look would stop the device, whose own check says that an index is out of
-        # range, or the compiler.
-        known = input_ids.device.type == "cpu" and not torch.compiler.is_compiling()
-        if known and input_ids.numel():
-            low, high = (int(end) for end in input_ids.aminmax())
-            size = len(self.encoder.weight)  # type: ignore[arg-type]
-            if low < 0 or high >= size:
-                raise ValueError(
-                    f"input_ids must lie in 0 to {size - 1}: got {low if low < 0 else high}"
-                )
-        return input_ids, None
-
-    @staticmethod
-    def _padded(x: Tensor, places: Tensor | None, shape: torch.Size) -> Tensor:
-        return x if places is None else pad_tokens(x[0], places, shape)
+        return self.run(inputs, layout, output_hidden_states, output_attentions)
 
 
 class NeoBERTForMaskedLM(NeoBERTPreTrainedModel):
     """The encoder with a linear map to the vocabulary.
 
-    Its matrix is a table of its own, as published; with ``config.tie_word_embeddings`` it is the
-    embedding's.
+    As published, its matrix is not the embedding's; with ``config.tie_word_embeddings`` it is.
     """
 
     _tied_weights_keys = {"decoder.weight": "model.encoder.weight"}  # noqa: RUF012

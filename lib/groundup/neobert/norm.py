@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .cpu_kernels import blocks, fuses
+from .cpu_kernels import row_blocks, use_cpu_kernel
 
 Cache = tuple[Tensor, ...]
 
@@ -71,7 +71,7 @@ class _RMSNormCPU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         ctx.eps = eps
-        if not fuses(x):
+        if not use_cpu_kernel(x):
             y, cache = rms_norm(x, weight, eps)
             ctx.save_for_backward(x, weight, *cache)
             return y
@@ -79,7 +79,7 @@ class _RMSNormCPU(torch.autograd.Function):
         inverse = inverse.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
         y = torch.empty(x.shape, dtype=x.dtype)
-        for rows, scale, out in blocks(_BLOCK, x, inverse, y):
+        for rows, scale, out in row_blocks(_BLOCK, x, inverse, y):
             torch.mul(rows, scale, out=out).mul_(weight)
         return y
 
@@ -93,7 +93,7 @@ class _RMSNormCPU(torch.autograd.Function):
             return *rms_norm_backward(dy, tuple(cache)), None
         dx, dweight = torch.empty(x.shape, dtype=x.dtype), torch.zeros_like(weight)
         share = weight / x.shape[-1]
-        for rows, inverse, slope, out in blocks(_BLOCK, x, *cache, dy, dx):
+        for rows, inverse, slope, out in row_blocks(_BLOCK, x, *cache, dy, dx):
             normal = rows * inverse
             product = slope * normal
             dweight += product.sum(0)

@@ -1,4 +1,4 @@
-"""How surprised a language model is by texts."""
+"""The perplexity of texts under a causal or a masked language model."""
 
 import math
 from collections import Counter, defaultdict
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from groundup.data.strings import lone_surrogate
-from groundup.neobert.generation import write
+from groundup.neobert.generation import generate_text
 from groundup.neobert.losses import IGNORE
+from groundup.neobert.windows import WindowRow, overlapping_windows
 from groundup.train.module_mode import evaluation_mode
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What an :class:`Evaluator` found, text by text.
+class PerplexityResult:
+    """What an :class:`PerplexityEvaluator` found, text by text.
 
     Attributes:
         nats: of each text, the surprise −log p at its counted tokens, summed.
         counts: of each text, how many tokens were counted. Special tokens are read, not counted.
         sizes: of each text, the bytes of its counted part in UTF-8; None for rows of ids.
-        context: how many tokens to its left the model saw at every counted token of a text, at
-            least, unless so many stand before it in the text. None: no text had to be cut.
+        context: how many tokens to its left the model had at every counted token, at least; fewer
+            only where the text has fewer. None: no text had to be cut.
     """
 
     nats: tuple[float, ...]
@@ -85,14 +85,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Evaluator:
+class PerplexityEvaluator:
     """Measures a causal or a masked language model of transformers.
 
     A causal model predicts each token from those before it. The first token of a text is counted
-    only if a special token stands before it: from nothing, nothing is predicted. A masked model
-    predicts tokens that are hidden from it, every ``rounds``-th in a pass, so that after so many
-    passes each was hidden once. With ``rounds`` no smaller than a text each is hidden alone:
-    pseudo-perplexity (Salazar et al., 2020, arXiv 1910.14659).
+    only if a special token comes before it. A masked model predicts tokens that are hidden from
+    it, every ``rounds``-th in a pass, so that after so many passes each was hidden once. With
+    ``rounds`` no smaller than a text each is hidden alone: pseudo-perplexity (Salazar et al., 2020,
+    arXiv 1910.14659).
 
     A text longer than ``max_length`` is read in windows that overlap, and each token is counted in
     one of them: a causal model's in the first that holds it, a masked model's near the middle.
@@ -102,7 +102,7 @@ class Evaluator:
             ``can_generate`` are causal, the others masked.
         tokenizer: cuts texts as it always does, special tokens included. None: rows of ids alone.
         max_length: tokens the model reads at once. None: what model and tokenizer say.
-        stride: how far a window lies behind the one before. None: half of ``max_length``.
+        stride: tokens from the start of a window to that of the next. None: half of ``max_length``.
         rounds: of a masked model; 7 hides 14% of a text at a time.
         batch_tokens: how many tokens are read at once, padding included; logits take as much
             memory as the vocabulary is large.
@@ -134,7 +134,7 @@ class Evaluator:
         """Whether the model predicts hidden tokens, not next ones."""
         return not self.model.can_generate()
 
-    def evaluate(self, texts: Sequence[str | Sequence[int]]) -> Evaluation:
+    def evaluate(self, texts: Sequence[str | Sequence[int]]) -> PerplexityResult:
         """Read texts, and sum up how surprising they are.
 
         Batches hold texts of like length; neither they nor padding change the result beyond
@@ -149,7 +149,7 @@ class Evaluator:
         """
         if isinstance(texts, str):
             raise ValueError(f"texts are a list of strings, not one: got {texts[:40]!r}")
-        rows: list[_Row] = []
+        rows: list[WindowRow] = []
         sizes: list[int | None] = []
         cut = False
         for number, text in enumerate(texts):
@@ -169,7 +169,7 @@ class Evaluator:
                     nats[row.text] += surprise
         each = range(len(texts))
         before = self._window - self._stride - self._behind
-        return Evaluation(
+        return PerplexityResult(
             nats=tuple(nats[i] for i in each),
             counts=tuple(counts[i] for i in each),
             sizes=tuple(sizes),
@@ -177,15 +177,15 @@ class Evaluator:
         )
 
     def samples(self, prompts: list[str], seed: int = 0, **settings: Any) -> list[str]:
-        """What the model writes after prompts, see :func:`write`; drawn unless settings say other.
+        """Continuations of prompts, see :func:`generate_text`; drawn, unless settings say greedy.
 
         Raises:
-            ValueError: there is no tokenizer, or see :func:`write`.
+            ValueError: there is no tokenizer, or see :func:`generate_text`.
         """
         if self.tokenizer is None:
             raise ValueError("writing needs a tokenizer")
         settings = {"do_sample": True, "max_new_tokens": 40, **settings}
-        return write(self.model, self.tokenizer, prompts, seed=seed, **settings)
+        return generate_text(self.model, self.tokenizer, prompts, seed=seed, **settings)
 
     @property
     def _window(self) -> int:
@@ -243,25 +243,27 @@ class Evaluator:
         begin = made["offset_mapping"][1][0] if len(special) > 1 else len(text)
         return list(made["input_ids"]), special, len(text[begin:].encode())
 
-    def _rows(self, number: int, ids: list[int], special: list[bool]) -> Iterator["_Row"]:
+    def _rows(self, number: int, ids: list[int], special: list[bool]) -> Iterator[WindowRow]:
         """What the model is shown of a text, and what it is asked there."""
-        for begin, end, first, stop in _windows(len(ids), self._window, self._stride, self._behind):
+        for begin, end, first, stop in overlapping_windows(
+            len(ids), self._window, self._stride, self._behind
+        ):
             asked = [i for i in range(first, stop) if not special[i]]
             if not self.masked:
                 asked = [i for i in asked if i > begin]
-                yield _Row.of(number, ids[begin:end], {i - begin: ids[i] for i in asked})
+                yield WindowRow.of(number, ids[begin:end], {i - begin: ids[i] for i in asked})
                 continue
             assert self._mask_id is not None
             for turn in range(self.rounds):
                 hidden = {i - begin: ids[i] for i in asked if i % self.rounds == turn}
                 shown = ids[begin:end]
-                for place in hidden:
-                    shown[place] = self._mask_id
-                yield _Row.of(number, shown, hidden)
+                for index in hidden:
+                    shown[index] = self._mask_id
+                yield WindowRow.of(number, shown, hidden)
 
-    def _batches(self, rows: list["_Row"]) -> Iterator[list["_Row"]]:
+    def _batches(self, rows: list[WindowRow]) -> Iterator[list[WindowRow]]:
         """Rows with something to count, the longest first, so many as batch_tokens holds."""
-        batch: list[_Row] = []
+        batch: list[WindowRow] = []
         for row in sorted(rows, key=lambda row: -len(row.ids)):
             if not row.count:
                 continue
@@ -273,16 +275,18 @@ class Evaluator:
             yield batch
 
     @torch.inference_mode()
-    def _score(self, batch: list["_Row"]) -> list[float]:
+    def _score(self, batch: list[WindowRow]) -> list[float]:
         """The nats of each row."""
         ids, targets = (
             torch.nn.utils.rnn.pad_sequence([getattr(r, name) for r in batch], True, fill)
             for name, fill in (("ids", 0), ("targets", IGNORE))
         )
         lengths = torch.tensor([len(row.ids) for row in batch])
-        real = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        attention_mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         device = self.model.device
-        logits = self.model(input_ids=ids.to(device), attention_mask=real.to(device)).logits
+        logits = self.model(
+            input_ids=ids.to(device), attention_mask=attention_mask.to(device)
+        ).logits
         if not self.masked:
             logits, targets = logits[:, :-1], targets[:, 1:]
         chosen = (targets != IGNORE).to(device)
@@ -292,35 +296,6 @@ class Evaluator:
         which = chosen.nonzero()[:, 0].cpu()
         sums = torch.zeros(len(batch), dtype=torch.float64)
         return sums.index_add(0, which, surprise.double().cpu()).tolist()
-
-
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """What a model is shown: ids (T,), targets (T,) or IGNORE, of which text, how many targets."""
-
-    text: int
-    ids: Tensor
-    targets: Tensor
-    count: int
-
-    @classmethod
-    def of(cls, text: int, ids: list[int], asked: dict[int, int]) -> "_Row":
-        targets = [asked.get(place, IGNORE) for place in range(len(ids))]
-        return cls(text, torch.tensor(ids), torch.tensor(targets), len(asked))
-
-
-def _windows(
-    length: int, window: int, stride: int, behind: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """Begin and end of each window over a text, and begin and end of what is counted in it."""
-    begin = first = 0
-    while length:
-        end = min(begin + window, length)
-        stop = length if end == length else end - behind
-        yield begin, end, first, stop
-        if end == length:
-            return
-        begin, first = begin + stride, stop
 
 
 def _exp(loss: float) -> float:

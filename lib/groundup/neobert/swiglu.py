@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cpu_kernels import blocks, fuses, suits
+from .cpu_kernels import is_cpu_float, row_blocks, use_cpu_kernel
 
 _BLOCK = 1 << 18
 """Numbers of x in a block: 1 MB in float32, which the second-level cache of a core holds."""
@@ -30,7 +30,7 @@ def silu_gate(x: Tensor) -> Tensor:
     """
     if x.dim() == 0 or x.shape[-1] % 2:
         raise ValueError(f"x must be (..., 2F), gates and values: got shape {tuple(x.shape)}")
-    if suits(x):
+    if is_cpu_float(x):
         y: Tensor = _SiluGateCPU.apply(x)
         return y
     gate, value = x.chunk(2, dim=-1)
@@ -79,10 +79,12 @@ class _SiluGateCPU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (dy,), (x,) = grads, ctx.saved_tensors
-        if torch.is_grad_enabled() or not fuses(x):  # create_graph differentiates this pass too
+        if torch.is_grad_enabled() or not use_cpu_kernel(
+            x
+        ):  # create_graph differentiates this pass too
             return silu_gate_backward(dy, x)
         dx = torch.empty(x.shape, dtype=x.dtype)
-        for x_rows, dy_rows, dx_rows in blocks(_BLOCK, x, dy, dx):
+        for x_rows, dy_rows, dx_rows in row_blocks(_BLOCK, x, dy, dx):
             gate, value = x_rows.chunk(2, dim=-1)
             dgate, dvalue = dx_rows.chunk(2, dim=-1)
             sigmoid = torch.sigmoid(gate)

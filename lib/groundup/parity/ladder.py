@@ -35,10 +35,10 @@ class Form:
 
 FORMS = (
     Form("NumPy, gradients by hand", numpy_layer),
-    Form("torch, the written formula", lambda case: torch_layer(case, engine="eager")),
-    Form("tiled", lambda case: torch_layer(case, engine="tiled")),
-    Form("SDPA, each text alone", lambda case: torch_layer(case, engine="sdpa", alone=True)),
-    Form("SDPA, packed", lambda case: torch_layer(case, engine="sdpa")),
+    Form("torch, the written formula", lambda case: torch_layer(case, backend="eager")),
+    Form("tiled", lambda case: torch_layer(case, backend="tiled")),
+    Form("SDPA, each text alone", lambda case: torch_layer(case, backend="sdpa", alone=True)),
+    Form("SDPA, packed", lambda case: torch_layer(case, backend="sdpa")),
     Form("float32, packed", lambda case: torch_layer(case, torch.float32), 1e-5),
     Form("bfloat16, packed", lambda case: torch_layer(case, torch.bfloat16), 5e-2),
 )
@@ -63,7 +63,7 @@ class Cell:
     limit: float
 
 
-def ladder(seed: int = 0) -> list[Cell]:
+def compare_forms(seed: int = 0) -> list[Cell]:
     """Every pair of forms, on the same random weights and padded batch.
 
     Args:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groundup.neobert.batch_layout import pad_tokens, unpad
+from groundup.neobert.batch_layout import BatchLayout, pad_tokens, unpad
 from groundup.neobert.block import NeoBERTLayer, rotation
 from groundup.neobert.configuration import NeoBERTConfig
 from groundup.scratch.encoder import Encoder
@@ -63,8 +63,8 @@ class TorchEncoder(nn.Module):
         x = self.embedding(ids) + self.positions[: ids.shape[1]]
         x = self.layers(x, src_key_padding_mask=~mask)
         if self.pooling == "mean":
-            real = mask[..., None].to(x.dtype)
-            pooled = (x * real).sum(1) / real.sum(1)
+            weights = mask[..., None].to(x.dtype)
+            pooled = (x * weights).sum(1) / weights.sum(1)
         else:
             pooled = x[:, 0]
         logits: Tensor = self.classifier(pooled)
@@ -219,14 +219,14 @@ def numpy_layer(case: LayerCase) -> dict[str, Array]:
 
 
 def torch_layer(
-    case: LayerCase, dtype: torch.dtype = torch.float64, engine: str = "auto", alone: bool = False
+    case: LayerCase, dtype: torch.dtype = torch.float64, backend: str = "auto", alone: bool = False
 ) -> dict[str, Array]:
     """The same by the NeoBERT layer and torch's autograd.
 
     Args:
         case: weights and inputs.
         dtype: everything is computed in it.
-        engine: of attention, see :data:`groundup.neobert.backends.ENGINES`.
+        backend: of attention, see :data:`groundup.neobert.dispatch.BACKENDS`.
         alone: run each sequence by itself, not all of them as a pack.
 
     Returns:
@@ -234,18 +234,19 @@ def torch_layer(
     """
     layer = NeoBERTLayer(case.config).to(dtype)
     layer.load_state_dict({name: torch.from_numpy(each) for name, each in case.weights.items()})
-    case.config._attn_implementation = engine
+    case.config._attn_implementation = backend
     x = torch.from_numpy(case.x).to(dtype).requires_grad_()
-    places, packed = unpad(torch.from_numpy(case.mask))
-    rows = x.flatten(0, 1)[places][None]
+    indices, packed = unpad(torch.from_numpy(case.mask))
+    rows = x.flatten(0, 1)[indices][None]
     if alone:
         parts = rows.split(packed.lengths, dim=1)
         tables = [rotation(case.config, torch.arange(p.shape[1]), dtype) for p in parts]
         outputs = [layer(part, table)[0] for part, table in zip(parts, tables, strict=True)]
         rows = torch.cat(outputs, dim=1)
     else:
-        rows, _ = layer(rows, rotation(case.config, packed.positions, dtype), packed)
-    y = pad_tokens(rows[0], places, case.mask.shape)
+        layout = BatchLayout(packed.positions, packed, indices)
+        rows, _ = layer(rows, rotation(case.config, packed.positions, dtype), layout)
+    y = pad_tokens(rows[0], indices, case.mask.shape)
     y.backward(torch.from_numpy(case.dy).to(dtype))
     found = {"output": y, "d input": x.grad}
     found |= {f"d {name}": parameter.grad for name, parameter in layer.named_parameters()}

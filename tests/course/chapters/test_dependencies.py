@@ -6,6 +6,8 @@ import pytest
 
 from groundup.course.chapters.dependencies import fingerprint, library_modules, named_files
 
+ROOT = Path(__file__).resolve().parents[3]
+CHAPTERS = ROOT / "chapters"
 FILES = {
     "groundup/__init__.py": "",
     "groundup/scratch/__init__.py": "",
@@ -95,3 +97,10 @@ def test_the_key_follows_the_text_and_the_files_it_names(library: Path) -> None:
     assert fingerprint(source + " ", library, [data]) != before
     data.write_text("2")
     assert fingerprint(source, library, [data]) != before
+
+
+@pytest.mark.parametrize("page", sorted(CHAPTERS.glob("0[1-7]_*.py")), ids=lambda page: page.stem)
+def test_a_chapter_of_numpy_depends_on_no_room_of_torch(page: Path) -> None:
+    found = library_modules(page.read_text(encoding="utf-8"), ROOT / "lib")
+    rooms = {module.split(".")[1] for module in found if "." in module}
+    assert rooms <= {"course", "lab", "scratch"}
