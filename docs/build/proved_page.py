@@ -7,7 +7,12 @@ from pathlib import Path
 from templates import fill
 
 from groundup.course.catalogue import catalogue
-from groundup.course.exercises.kills import Kills, counts, kills, summary
+from groundup.course.exercises.mutation_report import (
+    MutationReport,
+    counts,
+    mutation_report,
+    summary,
+)
 from groundup.lab.errors import WorkError
 from groundup.lab.files import atomic_file
 
@@ -21,9 +26,9 @@ def proved_page(root: Path) -> str:
     Raises:
         WorkError: a mutant survives, or a check rejects nothing.
     """
-    kept = root / ".cache" / "kills" / f"{_fingerprint(root)}.md"
+    kept = root / ".cache" / "mutation_report" / f"{_fingerprint(root)}.md"
     if not kept.is_file():
-        found = [kills(exercise) for exercise in catalogue(root)]
+        found = [mutation_report(exercise) for exercise in catalogue(root)]
         if faults := [f"{each.exercise.id}: {fault}" for each in found for fault in each.faults]:
             raise WorkError("\n".join(faults))
         with atomic_file(kept) as temporary:
@@ -31,7 +36,7 @@ def proved_page(root: Path) -> str:
     return kept.read_text(encoding="utf-8")
 
 
-def proofs(found: Sequence[Kills]) -> str:
+def proofs(found: Sequence[MutationReport]) -> str:
     """The page of these exercises: which check rejects which mistake."""
     return fill("proved.md", found=found, summary=summary(found), counts=counts)
 

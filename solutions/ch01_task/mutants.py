@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.scratch.tasks.digits import EOS, PAD, TOKEN_IDS, VOCABULARY
 
 

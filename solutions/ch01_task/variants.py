@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.scratch.tasks.digits import EOS, PAD, TOKEN_IDS
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.scratch.activations import softmax as right_softmax
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 
 
 @variant("2.1", replaces="linear")

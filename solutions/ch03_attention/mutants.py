@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.scratch.activations import softmax, softmax_backward
 from groundup.scratch.attention import attention as right_attention
 from groundup.scratch.attention import attention_backward as right_attention_backward

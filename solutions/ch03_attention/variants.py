@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.scratch.activations import softmax
 from groundup.scratch.attention import attention as right_attention
 from groundup.scratch.attention import attention_backward as right_attention_backward

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.scratch.attention import multi_head_attention, multi_head_attention_backward
 from groundup.scratch.blocks import post_norm_block_backward
 from groundup.scratch.dropout import dropout as right_dropout

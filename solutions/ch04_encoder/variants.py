@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.scratch.attention import multi_head_attention, multi_head_attention_backward
 from groundup.scratch.dropout import dropout, dropout_backward
 from groundup.scratch.feedforward import feed_forward, feed_forward_backward

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.scratch.activations import softmax
 from groundup.scratch.loss import cross_entropy
 from groundup.scratch.optim import AdamW, adam, require_gradients, sgd, warmup_cosine

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 
 
 @variant("5.1", replaces="adam")

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.scratch.analysis import attention_entropy as right_attention_entropy
 from groundup.scratch.analysis import without_head
 from groundup.scratch.encoder import Encoder

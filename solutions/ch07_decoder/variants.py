@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.scratch.activations import softmax
 from groundup.scratch.inputs import check_batch
 from groundup.scratch.sampling import greedy, scale

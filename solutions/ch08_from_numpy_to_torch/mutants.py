@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.parity.numpy_torch import torch_name
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.parity.numpy_torch import torch_name
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.neobert.rope_layout import check_rows
 from groundup.scratch.activations import silu, silu_backward
 from groundup.scratch.linear import linear, linear_backward

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.neobert.rope_layout import check_rows
 from groundup.scratch.activations import silu, silu_backward
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.neobert.batch_layout import Packed
 from groundup.scratch.flash import Traffic, finish_rows, merge_block, tile_mask, tiles
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 from groundup.neobert.batch_layout import Packed
 from groundup.scratch.flash import Traffic, finish_rows, merge_block, tile_mask
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 from groundup.neobert.attention import split_qkv
 from groundup.neobert.backends import eager
 from groundup.neobert.rope import rotate_pairs

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 
 
 @variant("11.1", replaces="split_qkv")

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 
 
 def _cosines(queries, documents, offset):

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from groundup.course.exercises.implementations import variant
+from groundup.course.exercises.mutants import variant
 
 
 @variant("19.1", replaces="info_nce")

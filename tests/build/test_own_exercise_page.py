@@ -9,7 +9,7 @@ import pytest
 from groundup.course import clone
 from groundup.course.authoring.stubs import build
 from groundup.course.catalogue import catalogue
-from groundup.course.exercises.kills import as_text, kills
+from groundup.course.exercises.mutation_report import as_text, mutation_report
 from groundup.course.naming import select
 
 PAGE = clone.root() / "docs/teach/own_exercise.md"
@@ -33,7 +33,7 @@ def test_the_exercise_of_the_page_is_proved(root: Path) -> None:
     written = build(root, say=lambda _: None)
     assert [path.name for path in written] == ["ex_91_1_relu.py"] * 2
     (exercise,) = select(catalogue(root), "91.1")
-    found = kills(exercise)
+    found = mutation_report(exercise)
     assert found.faults == []
     assert len(found.mutants) >= 5
     assert sum(check.points for check in found.checks) == exercise.points

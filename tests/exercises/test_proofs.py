@@ -10,13 +10,14 @@ from groundup.course import clone
 from groundup.course.authoring.stubs import solution_text
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises.checks import Layer
-from groundup.course.exercises.derived_mutants import generated
-from groundup.course.exercises.expect import CLAIM
-from groundup.course.exercises.implementations import load, mutants, mutated, variants
+from groundup.course.exercises.derived_mutants import derived_mutants
+from groundup.course.exercises.implementations import load, mutated
 from groundup.course.exercises.judge import judge, judge_known
-from groundup.course.exercises.kills import known_versions, survivors
+from groundup.course.exercises.mutants import mutants, variants
+from groundup.course.exercises.mutation_report import known_versions, survivors
 from groundup.course.exercises.results import Result, section
-from groundup.course.exercises.run import Outcome, Verdict, load_checks
+from groundup.course.exercises.runner import Outcome, Verdict, load_checks
+from groundup.course.exercises.sentences import CLAIM
 
 ROOT = clone.root()
 EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}
@@ -65,7 +66,7 @@ def test_stub_says_that_it_is_not_written(exercise: Exercise) -> None:
 @every_exercise
 def test_checks_reject_every_mutant(exercise: Exercise) -> None:
     alive = [
-        f"{name}: {each.diagnosis}"
+        f"{name}: {each.about}"
         for name, each in mutants(exercise).items()
         if not failed(exercise.id, f"mutant:{name}")
     ]
@@ -76,9 +77,9 @@ def test_checks_reject_every_mutant(exercise: Exercise) -> None:
 def test_whoever_writes_a_mutant_is_told_its_diagnosis(exercise: Exercise) -> None:
     """So no two mutants do the same on every call that the checks make."""
     untold = [
-        f"{name}: {each.diagnosis} Told: {told or 'nothing'}"
+        f"{name}: {each.about} Told: {told or 'nothing'}"
         for name, each in mutants(exercise).items()
-        if (told := judged(exercise.id)[f"mutant:{name}"].diagnosis) != each.diagnosis
+        if (told := judged(exercise.id)[f"mutant:{name}"].diagnosis) != each.about
     ]
     assert not untold, "\n".join(untold)
 
@@ -106,7 +107,7 @@ def test_every_mutant_in_the_folder_belongs_to_an_exercise(exercise: Exercise) -
 @every_exercise
 def test_no_check_passes_a_version_derived_from_the_solution(exercise: Exercise) -> None:
     """One refusal less, a late one, numbers that passed through float32."""
-    assert not survivors(exercise, generated(exercise).values())
+    assert not survivors(exercise, derived_mutants(exercise).values())
 
 
 @every_exercise

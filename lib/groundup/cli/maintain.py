@@ -48,9 +48,9 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from groundup.course.exercises import kills
+    from groundup.course.exercises import mutation_report
 
-    return kills.report(options.selection, options.json)
+    return mutation_report.report(options.selection, options.json)
 
 
 def _docs_build(options: argparse.Namespace) -> int:

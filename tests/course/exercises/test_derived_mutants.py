@@ -1,18 +1,16 @@
 """Wrong versions derived from a solution: one refusal less, a late one, and float32."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue
-from groundup.course.exercises.derived_mutants import generated
-from groundup.course.exercises.kills import survivors
+from groundup.course.catalogue import Exercise
+from groundup.course.exercises.derived_mutants import derived_mutants
+from groundup.course.exercises.mutation_report import survivors
 
-Write = Callable[..., Path]
 TOY = '''
     import numpy as np
 
@@ -55,19 +53,12 @@ def test_refuses(own):
 
 
 @pytest.fixture
-def exercise(toy_clone: Write) -> Exercise:
-    root = toy_clone(TOY, "f")
-    (entry,) = root.glob("exercises/*/exercise.toml")
-    entry.write_text(entry.read_text() + 'changes = ["x"]\n')
-    build(root, say=lambda _: None)
-    (exercise,) = catalogue(root)
-    exercise.checks.write_text(CHECKS)
-    exercise.mutants.write_text("")
-    return exercise
+def exercise(toy_exercise: Callable[..., Exercise]) -> Exercise:
+    return replace(toy_exercise(TOY, checks=CHECKS), changes=("x",))
 
 
 def test_each_part_of_a_refusal_is_left_out_once(exercise: Exercise) -> None:
-    told = {each.diagnosis for each in generated(exercise).values() if "refuse:" in each.diagnosis}
+    told = {each.about for each in derived_mutants(exercise).values() if "refuse:" in each.about}
     assert told == {
         f"f does not refuse: {what}."
         for what in (
@@ -85,7 +76,7 @@ def test_each_part_of_a_refusal_is_left_out_once(exercise: Exercise) -> None:
 
 
 def test_the_checks_reject_them_all(exercise: Exercise) -> None:
-    derived = generated(exercise)
+    derived = derived_mutants(exercise)
     assert {name.split("_")[1] for name in derived} == {"without", "late", "cast", "rounded"}
     assert survivors(exercise, derived.values()) == []
 
@@ -107,12 +98,12 @@ def test_a_weaker_check_lets_one_pass(
 ) -> None:
     assert weaker[0] in CHECKS
     exercise.checks.write_text(CHECKS.replace(*weaker))
-    alive = survivors(exercise, generated(exercise).values())
+    alive = survivors(exercise, derived_mutants(exercise).values())
     assert any(what in each for each in alive), alive
 
 
 def test_float32_stays_what_it_was(exercise: Exercise) -> None:
-    wrong = generated(exercise)["f_cast_0"].function
+    wrong = derived_mutants(exercise)["f_cast_0"].function
     for dtype in (np.float32, np.float64):
         assert wrong(np.ones(1, dtype), 0.5)[0].dtype == np.float32
     assert wrong(np.ones(1, int) * 0.5, 0.5)[1].keys() == {"sum"}

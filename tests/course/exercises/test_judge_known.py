@@ -2,22 +2,19 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.catalogue import Exercise
 from groundup.course.exercises.implementations import Implementation
 from groundup.course.exercises.judge import judge, judge_known
-from groundup.course.exercises.kills import known_versions
+from groundup.course.exercises.mutation_report import known_versions
 from groundup.course.exercises.results import Result
-from groundup.course.exercises.run import Verdict
+from groundup.course.exercises.runner import Verdict
 
-Write = Callable[..., Path]
 TOY = '''
     def f(x):
         """Doc."""
@@ -41,7 +38,7 @@ def test_drawn(own):
 '''
 MUTANTS = '''
 import numpy as np
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 
 @mutant("1.1", replaces="f")
 def seven(x):
@@ -62,13 +59,8 @@ def exp_of_another(x):
 
 
 @pytest.fixture
-def exercise(toy_clone: Write) -> Exercise:
-    root = toy_clone(TOY, "f")
-    build(root, say=lambda _: None)
-    (exercise,) = catalogue(root)
-    exercise.checks.write_text(CHECKS)
-    exercise.mutants.write_text(MUTANTS)
-    return exercise
+def exercise(toy_exercise: Callable[..., Exercise]) -> Exercise:
+    return toy_exercise(TOY, checks=CHECKS, mutants=MUTANTS)
 
 
 def version(exercise: Exercise, f: Callable[..., Any]) -> Implementation:

@@ -4,19 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.catalogue import Exercise
 from groundup.course.exercises import progress
 from groundup.course.exercises.checks import Check, Layer
 from groundup.course.exercises.progress import ExerciseProgress
 from groundup.course.exercises.results import Result
-from groundup.course.exercises.run import Outcome, Verdict
+from groundup.course.exercises.runner import Outcome, Verdict
 
-Write = Callable[..., Path]
 TOY = '''
     def f(x):
         """Doc."""
@@ -25,10 +22,8 @@ TOY = '''
 
 
 @pytest.fixture
-def exercise(toy_clone: Write) -> Exercise:
-    root = toy_clone(TOY, "f")
-    build(root)
-    return catalogue(root)[0]
+def exercise(toy_exercise: Callable[..., Exercise]) -> Exercise:
+    return toy_exercise(TOY)
 
 
 def write(exercise: Exercise, text: str) -> None:

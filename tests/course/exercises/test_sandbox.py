@@ -40,7 +40,7 @@ def test_three(own):
     expect.close(own.f(3), 6, what="f(3)")
 '''
 MUTANTS = '''
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 
 @mutant("1.1", replaces="f")
 def halved(x):
@@ -55,14 +55,12 @@ def squared(x):
 
 
 @pytest.fixture
-def judged(toy_clone: Write, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
+def judged(
+    toy_exercise: Callable[..., Exercise], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Result]:
     """Judge a body of f in a second at most a check, in half a gigabyte."""
-    root = toy_clone(TOY, "f")
-    build(root, say=lambda _: None)
-    (exercise,) = catalogue(root)
-    exercise.checks.write_text(CHECKS)
-    exercise.mutants.write_text(MUTANTS)
-    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(0.5, 1 << 29))
+    exercise = toy_exercise(TOY, checks=CHECKS, mutants=MUTANTS)
+    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(seconds=0.5, memory=1 << 29))
 
     def write_and_judge(body: str) -> Result:
         stub = exercise.file.read_text(encoding="utf-8")
@@ -162,7 +160,7 @@ def test_all_of_it_ends_in_the_time_of_one_exercise(
     judged: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     """Neither a second check nor the look for a known mistake begins the time again."""
-    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(2.0, 1 << 29))
+    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(seconds=2.0, memory=1 << 29))
     monkeypatch.setattr(judging, "_MATCHING", 1.0)
     start = time.monotonic()
     assert judged(f"import time\n    {body}").stopped
@@ -172,7 +170,7 @@ def test_all_of_it_ends_in_the_time_of_one_exercise(
 def test_a_slow_check_leaves_the_next_one_less(
     judged: Callable[[str], Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(1.0, 1 << 29))
+    monkeypatch.setattr(judging, "Limits", lambda seconds: Limits(seconds=1.0, memory=1 << 29))
     result = judged("import time\n    time.sleep(0.8)\n    return 2 * x")
     assert [outcome.verdict.value for outcome in result.outcomes] == ["passed", "failed"]
     assert "still running after 1 second" in in_one_line(result)

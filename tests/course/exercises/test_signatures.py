@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from groundup.course.catalogue import Exercise, catalogue
-from groundup.course.exercises.signatures import mend
+from groundup.course.exercises.signatures import signature_fault
 
 Write = Callable[..., Path]
 WANTED = "q, k, v, mask=None"
@@ -44,7 +44,7 @@ def exercise(toy_clone: Write) -> Exercise:
     ],
 )
 def test_signatures_that_will_do(exercise: Exercise, parameters: str) -> None:
-    assert not mend("attention", signature(WANTED), signature(parameters), exercise)
+    assert not signature_fault("attention", signature(WANTED), signature(parameters), exercise)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_signatures_that_will_do(exercise: Exercise, parameters: str) -> None:
     ],
 )
 def test_the_one_mend_is_named(exercise: Exercise, parameters: str, remedy: str) -> None:
-    says = mend("attention", signature(WANTED), signature(parameters), exercise)
+    says = signature_fault("attention", signature(WANTED), signature(parameters), exercise)
     assert says.startswith(f"attention must take ({WANTED}): yours takes ({parameters}). ")
     assert remedy in says
 
 
 def test_a_mended_signature_is_what_was_asked_for(exercise: Exercise) -> None:
     only_named = signature("q, *, mask=None")
-    assert "Add mask=None after a *." in mend("f", only_named, signature("q"), exercise)
-    assert not mend("f", only_named, signature("q, mask=None"), exercise)
-    extra = mend("f", signature("q"), signature("q, heads"), exercise)
+    assert "Add mask=None after a *." in signature_fault("f", only_named, signature("q"), exercise)
+    assert not signature_fault("f", only_named, signature("q, mask=None"), exercise)
+    extra = signature_fault("f", signature("q"), signature("q, heads"), exercise)
     assert "Give heads a default, or take it out" in extra

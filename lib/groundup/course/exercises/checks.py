@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from groundup.course.exercises.show import WIDTH, indent, shorten, show_given
+from groundup.course.exercises.formatting import WIDTH, indent, shorten, show_given
 
 _SAID = 800  # characters of a sentence: it may quote what somebody's code returned
 

@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 
 from groundup.course.catalogue import Exercise
-from groundup.course.exercises.compare import precision
-from groundup.course.exercises.guard import arrays
-from groundup.course.exercises.implementations import Implementation, Mutant, load
-from groundup.course.exercises.run import load_checks, run_check
+from groundup.course.exercises.calls import arrays
+from groundup.course.exercises.implementations import Implementation, load
+from groundup.course.exercises.mutants import Mutant
+from groundup.course.exercises.runner import load_checks, run_check
+from groundup.course.exercises.tolerances import precision
 
 _Function = Callable[..., Any]
 _CHECKERS = ("check_", "require_", "_check_", "_require_")
 
 
-def generated(exercise: Exercise) -> dict[str, Mutant]:
+def derived_mutants(exercise: Exercise) -> dict[str, Mutant]:
     """The derived wrong versions of an exercise, by name."""
     solution = load(exercise, "solution")
     found = [*_refusals(exercise, solution), *_roundings(exercise, solution)]
@@ -81,7 +82,7 @@ def _refused(exercise: Exercise, solution: Implementation, name: str) -> list[_R
                 found.append(_Refused(*given, type(error), _line(error, exercise.solution)))
             raise
 
-    _run(exercise, solution, name, record)
+    _run(exercise, solution, **{name: record})
     return found
 
 
@@ -101,9 +102,9 @@ def _line(error: Exception, file: Path) -> int:
     return next((each.lineno or 0 for each in frames if each.filename == str(file)), 0)
 
 
-def _run(exercise: Exercise, solution: Implementation, name: str, instead: _Function) -> None:
-    """Run all checks on the solution with one function replaced."""
-    functions = SimpleNamespace(**{**vars(solution.functions), name: instead})
+def _run(exercise: Exercise, solution: Implementation, **instead: _Function) -> None:
+    """Run all checks on the solution with some functions replaced."""
+    functions = SimpleNamespace(**{**vars(solution.functions), **instead})
     for check in load_checks(exercise):
         run_check(check, Implementation(functions, solution.file))
 
@@ -220,7 +221,7 @@ def _floating(exercise: Exercise, solution: Implementation, name: str) -> set[in
                 found.add(place)
         return result
 
-    _run(exercise, solution, name, record)
+    _run(exercise, solution, **{name: record})
     return found
 
 
@@ -236,10 +237,8 @@ def _backward(
         made.append([array.tobytes() for _, array in arrays(result)])
         return result
 
-    functions = {**vars(solution.functions), f"{name}_backward": record}
-    functions[name] = instead or functions[name]
-    for check in load_checks(exercise):
-        run_check(check, Implementation(SimpleNamespace(**functions), solution.file))
+    forward = instead or getattr(solution.functions, name)
+    _run(exercise, solution, **{name: forward, f"{name}_backward": record})
     return made
 
 
@@ -257,7 +256,7 @@ def _changes_fractions(exercise: Exercise, solution: Implementation, name: str) 
             found |= any((array % 1).any() for _, array in arrays(given.get(changed)))
         return result
 
-    _run(exercise, solution, name, record)
+    _run(exercise, solution, **{name: record})
     return found
 
 

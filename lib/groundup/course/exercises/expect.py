@@ -1,6 +1,5 @@
 """What checks say of a learner's results: each function here passes, or raises CheckFailure."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,8 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groundup.course.exercises import check_context
 from groundup.course.exercises.checks import CheckFailure
-from groundup.course.exercises.compare import (
+from groundup.course.exercises.formatting import as_array, show, side_by_side
+from groundup.course.exercises.sentences import relevant, without_claims
+from groundup.course.exercises.tolerances import (
     difference,
     first_beyond,
     is_coarser,
@@ -17,7 +19,6 @@ from groundup.course.exercises.compare import (
     largest,
     precision,
 )
-from groundup.course.exercises.show import as_array, show, side_by_side
 
 # Central differences of fourth order: with this step, what the formula leaves out (h⁴/30 of the
 # fifth derivative) and what rounding adds (1e-16/h) are both near 1e-13 where values are near 1.
@@ -25,35 +26,6 @@ _STEP = 1e-3
 _STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
 # Relative to the entry, and to the largest: less than the 6e-8 that float32 would cost.
 _DIFFERENCES = (1e-9, 1e-10)
-_SENTENCES = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
-CLAIM = re.compile(
-    r"[Ii]f you have (?P<values>nan|-?[\d.]*\d(?: or -?[\d.]*\d)*)(?: at (?P<at>\[[^]]*\]))?"
-)
-
-_passing_over = False
-_measuring = False
-_refusing = False
-
-
-def measuring() -> bool:
-    """Whether a function is called for a finite difference, hundreds of times alike."""
-    return _measuring
-
-
-def refusing() -> bool:
-    """Whether a function is called with what it must refuse."""
-    return _refusing
-
-
-@contextmanager
-def passing_over() -> Iterator[None]:
-    """Inside the block nothing fails, so that a check makes all the calls that it can make."""
-    global _passing_over
-    before, _passing_over = _passing_over, True
-    try:
-        yield
-    finally:
-        _passing_over = before
 
 
 def fail(
@@ -70,7 +42,7 @@ def fail(
     Raises:
         CheckFailure: with all of them.
     """
-    if not _passing_over:
+    if not check_context.current().ignores_failures:
         raise CheckFailure(says, detail, given or {}, probably)
 
 
@@ -150,7 +122,7 @@ def close(
         like: an input, if its type is another than that of ``expected``, such as float32.
         also: other values that are right.
     """
-    if _passing_over:
+    if check_context.current().ignores_failures:
         return
     rounding = precision(expected if like is None else like)
     if not rounding and precision(received):  # whole numbers are expected of a function of floats
@@ -187,7 +159,7 @@ def gradient(
         given: the inputs, by name, as they are to be shown.
         probably: what the mistake probably is.
     """
-    if _passing_over:
+    if check_context.current().ignores_failures:
         return
     _precise(received, "float64", what, given)
     expected = _slopes(of, at)
@@ -201,7 +173,7 @@ def unchanged(**inputs: Any) -> Iterator[None]:
     """The named arrays are the same after the block as before it."""
     before = {name: np.array(as_array(value)) for name, value in inputs.items()}
     yield
-    if _passing_over:
+    if check_context.current().ignores_failures:
         return
     for name, value in inputs.items():
         after = as_array(value)
@@ -230,10 +202,9 @@ def raises(
         when: what is wrong with the input, to follow "when".
         given: the inputs, by name, as they are to be shown.
     """
-    global _refusing
-    _refusing = True
     try:
-        yield
+        with check_context.during(expects_error=True):
+            yield
     except error:
         return
     except (NotImplementedError, CheckFailure):
@@ -242,52 +213,17 @@ def raises(
         name = type(other).__name__
         says = f"{name} is raised, and should be {error.__name__}, when {when}."
         return fail(says, f"{name}: {other}", given)
-    finally:
-        _refusing = False
     fail(f"No {error.__name__} is raised when {when}.", given=given)
 
 
-def relevant(probably: str, received: NDArray[Any], at: tuple[int, ...]) -> str:
-    """What of an explanation applies to a result.
-
-    A sentence that begins *If you have* is kept if one of its values is the received one.
-
-    Args:
-        probably: sentences.
-        received: what the learner's function gave.
-        at: where it is first wrong; for values that name no place.
-    """
-
-    def applies(sentence: str) -> bool:
-        claims = list(CLAIM.finditer(sentence))
-        return not claims or any(_has(received, claim, at) for claim in claims)
-
-    return " ".join(filter(applies, _SENTENCES.split(probably)))
-
-
-def _has(received: NDArray[Any], claim: re.Match[str], at: tuple[int, ...]) -> bool:
-    place = claim["at"]
-    index = tuple(int(i) for i in place.strip("[]").split(",")) if place else at
-    try:
-        value = float(received[index])
-    except IndexError:
-        return False
-    given = claim["values"].split(" or ")
-    return any(np.isclose(value, float(each), rtol=1e-3, atol=0, equal_nan=True) for each in given)
-
-
 def _slopes(of: Callable[[NDArray[Any]], float], at: NDArray[Any]) -> NDArray[Any]:
-    global _measuring
     slopes = np.zeros(at.shape)
-    _measuring = True
-    try:
+    with check_context.during(differentiates=True):
         for index in np.ndindex(at.shape):
             for steps, weight in _STENCIL:
                 point = at.copy()
                 point[index] += steps * _STEP
                 slopes[index] += weight * float(of(point))
-    finally:
-        _measuring = False
     return slopes / _STEP
 
 
@@ -317,8 +253,7 @@ def _close(
         raise CheckFailure(f"{what} is {_named(received)}, not {show(expected)}.", "", given or {})
     if got.shape != wanted.shape:
         says = f"{what} has shape {got.shape}, not {wanted.shape}."
-        general = " ".join(s for s in _SENTENCES.split(probably) if not CLAIM.search(s))
-        raise CheckFailure(says, "", given or {}, general)
+        raise CheckFailure(says, "", given or {}, without_claims(probably))
     index = differ(got, wanted)
     if index is not None:
         detail = side_by_side(got, wanted, index)

@@ -3,68 +3,22 @@
 import ast
 import difflib
 import inspect
-import sys
-import traceback
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
-from types import CodeType, ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 from groundup.course.authoring.stubs import stub_text
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import deadline
 from groundup.course.exercises.checks import CheckFailure
-from groundup.course.exercises.deadline import OutOfTime
-from groundup.course.exercises.forbidden import forbidden
-from groundup.course.exercises.learner_file import Parsed, parse, read
-from groundup.course.exercises.show import WIDTH, legible, shorten
-from groundup.course.exercises.signatures import mend
-from groundup.course.exercises.surroundings import guarded
+from groundup.course.exercises.error_messages import line_of, raised
+from groundup.course.exercises.forbidden_names import forbidden_use
+from groundup.course.exercises.mutants import Version, mutants
+from groundup.course.exercises.process_state import isolated
+from groundup.course.exercises.python_files import Parsed, execute, parse
+from groundup.course.exercises.signatures import signature_fault
 from groundup.lab.errors import UserError
-
-_SAID = 300  # characters of an error's text that are shown
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A wrong version of one function, as people really write it.
-
-    Attributes:
-        exercise: the id, such as ``5.1``.
-        replaces: the function's name in the exercise.
-        name: of the mutant.
-        diagnosis: what is wrong in it, a sentence.
-        function: the wrong version.
-    """
-
-    exercise: str
-    replaces: str
-    name: str
-    diagnosis: str
-    function: Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A right version of one function in another style, which the checks must accept.
-
-    Attributes:
-        exercise: the id.
-        replaces: the function's name in the exercise.
-        name: of the variant.
-        about: what is unusual in it, a sentence.
-        function: the version.
-    """
-
-    exercise: str
-    replaces: str
-    name: str
-    about: str
-    function: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -78,66 +32,6 @@ class Implementation:
 
     functions: SimpleNamespace
     file: Path
-
-
-def mutant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Mutant]:
-    """Make a function in a ``mutants.py`` a mutant; its docstring is the diagnosis.
-
-    Args:
-        exercise: the id, such as ``5.1``.
-        replaces: the function's name in the exercise; the others stay right.
-
-    Raises:
-        ValueError: the function has no docstring.
-    """
-
-    def wrap(function: Callable[..., Any]) -> Mutant:
-        return Mutant(exercise, replaces, function.__name__, _sentence(function), function)
-
-    return wrap
-
-
-def variant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Variant]:
-    """Make a function in a ``variants.py`` a right version; its docstring says what is unusual.
-
-    Args:
-        exercise: the id, such as ``5.1``.
-        replaces: the function's name in the exercise.
-
-    Raises:
-        ValueError: the function has no docstring.
-    """
-
-    def wrap(function: Callable[..., Any]) -> Variant:
-        return Variant(exercise, replaces, function.__name__, _sentence(function), function)
-
-    return wrap
-
-
-def mutants(exercise: Exercise) -> dict[str, Mutant]:
-    """The mutants of an exercise, by name."""
-    found = _defined(exercise.mutants, exercise)
-    return {each.name: each for each in found if isinstance(each, Mutant)}
-
-
-def variants(exercise: Exercise) -> dict[str, Variant]:
-    """The right versions of an exercise in other styles, by name; a chapter may have none."""
-    path = exercise.mutants.with_name("variants.py")
-    found = _defined(path, exercise) if path.is_file() else []
-    return {each.name: each for each in found if isinstance(each, Variant)}
-
-
-def _defined(path: Path, exercise: Exercise) -> list[Any]:
-    """What a file of versions defines of an exercise."""
-    module = _execute(path.read_text(encoding="utf-8"), path, f"{path.stem}_of_{exercise.folder}")
-    return [each for each in vars(module).values() if getattr(each, "exercise", "") == exercise.id]
-
-
-def _sentence(function: Callable[..., Any]) -> str:
-    said = " ".join((function.__doc__ or "").split())
-    if not said:
-        raise ValueError(f"{function.__name__} needs a docstring, which says what it does")
-    return said
 
 
 def load(exercise: Exercise, which: str = "", file: Path | None = None) -> Implementation:
@@ -179,7 +73,7 @@ def parameters(exercise: Exercise) -> dict[str, tuple[str, ...]]:
     return {name: tuple(inspect.signature(each).parameters) for name, each in functions.items()}
 
 
-def mutated(solution: Implementation, by: Mutant | Variant, exercise: Exercise) -> Implementation:
+def mutated(solution: Implementation, by: Version, exercise: Exercise) -> Implementation:
     """A solution with one of its functions replaced by another version."""
     functions = {**vars(solution.functions), by.replaces: by.function}
     return Implementation(SimpleNamespace(**functions), exercise.mutants)
@@ -187,7 +81,7 @@ def mutated(solution: Implementation, by: Mutant | Variant, exercise: Exercise) 
 
 def _known(exercise: Exercise, path: Path, text: str) -> Implementation:
     """The stub or the solution, which are as they must be."""
-    module = vars(_execute(text, path, f"exercise_{exercise.stem}"))
+    module = vars(execute(text, path, f"exercise_{exercise.stem}"))
     names = [target.name for target in exercise.targets]
     return Implementation(SimpleNamespace(**{name: module[name] for name in names}), path)
 
@@ -200,12 +94,12 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
     parsed = parse(path, where)
     if not parsed.tree.body:
         raise CheckFailure(f"{where} is empty. {reset}".rstrip())
-    if says := forbidden(exercise, parsed.tree):
+    if says := forbidden_use(exercise, parsed.tree):
         raise CheckFailure(f"{where}, {says}")
     stub = vars(load(exercise, "stub").functions)  # before: both are one module to Python
     try:
-        with guarded():
-            module = _execute(parsed.text, path, f"exercise_{exercise.stem}")
+        with isolated():
+            module = execute(parsed.text, path, f"exercise_{exercise.stem}")
     except CheckFailure as failure:
         raise CheckFailure(f"{where} can't be used. {failure.says}") from None
     except BaseException as error:
@@ -227,7 +121,7 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
         except (TypeError, ValueError):  # one written in C; the checks will call it
             taken = inspect.signature(stub[target.name])
         wanted = inspect.signature(stub[target.name])
-        if says := mend(target.name, wanted, taken, exercise):
+        if says := signature_fault(target.name, wanted, taken, exercise):
             raise CheckFailure(f"{where}: {says}")
         functions[target.name] = function
     return Implementation(SimpleNamespace(**functions), path)
@@ -259,85 +153,3 @@ def _missing(name: str, found: Any, where: str, parsed: Parsed, exercise: Exerci
 def _shown(path: Path, exercise: Exercise) -> Path:
     """A path as the report names it: within the clone, or whole."""
     return path.relative_to(exercise.root) if path.is_relative_to(exercise.root) else path
-
-
-def lacks(checks: Path) -> str:
-    """What to install before a file of checks can run, a sentence; empty if everything is there."""
-    names = _imported(checks.read_text(encoding="utf-8"))
-    missing = [name for name in names if find_spec(name) is None]
-    if not missing:
-        return ""
-    needs = f"This exercise needs {', '.join(missing)}, which is not installed"
-    return f"{needs}: run pip install -c constraints.txt -e '.[embed]' in the clone."
-
-
-@lru_cache(maxsize=64)
-def _imported(text: str) -> tuple[str, ...]:
-    """The packages that a file imports, in order."""
-    names = set()
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
-    return tuple(sorted(names))
-
-
-def raised(error: BaseException, path: Path) -> str:
-    """What went wrong in words, with the last line of the file that it passed through."""
-    lines = _lines(error, path)
-    text = _in_words(error)
-    return f"{path.name}, line {lines[-1]}: {text}" if lines else text
-
-
-def line_of(error: BaseException, path: Path) -> str:
-    """The text of that line, with its number; empty if it passed through none."""
-    lines = _lines(error, path)
-    try:
-        texts = read(path, path.name).splitlines()
-    except CheckFailure:
-        return ""
-    if not lines or lines[-1] > len(texts):
-        return ""
-    return f"{lines[-1]} | {shorten(legible(texts[lines[-1] - 1].strip()), WIDTH - 8)}"
-
-
-def _lines(error: BaseException, path: Path) -> list[int]:
-    frames = traceback.walk_tb(error.__traceback__)
-    return [line for frame, line in frames if frame.f_code.co_filename == str(path)]
-
-
-def _in_words(error: BaseException) -> str:
-    kind = type(error).__name__
-    try:
-        said = shorten(legible(str(error)), _SAID)
-    except Exception:
-        said = ""
-    if isinstance(error, OutOfTime):
-        return f"still running after {said}. {deadline.ASK}"
-    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in said:
-        return f"more memory is asked for than a check may use. {said}".rstrip()
-    if isinstance(error, RecursionError):
-        return f"a function calls itself without end ({kind})."
-    if isinstance(error, SystemExit):
-        return "exit() is called, which would end the whole program that uses this."
-    if isinstance(error, EOFError):
-        return "there is no keyboard here: input() and breakpoint() work under pytest --pdb only."
-    return f"{kind}: {said}" if said else kind
-
-
-def _execute(text: str, path: Path, name: str) -> ModuleType:
-    """Run a file as a module. It is read each time: no cache can be older than the file."""
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    sys.modules[name] = module
-    exec(compiled(text, path), vars(module))
-    return module
-
-
-@lru_cache(maxsize=64)
-def compiled(text: str, path: Path) -> CodeType:
-    """The code of a file, compiled once for each text that it has had."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return compile(text, str(path), "exec", dont_inherit=True)

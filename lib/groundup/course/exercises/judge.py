@@ -6,12 +6,18 @@ from pathlib import Path
 
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import before_judging, deadline
+from groundup.course.exercises.calls import forbid_changes
 from groundup.course.exercises.checks import Check, CheckFailure
-from groundup.course.exercises.guard import forbid_changes
-from groundup.course.exercises.implementations import Implementation, lacks, load, parameters
-from groundup.course.exercises.match import Known
+from groundup.course.exercises.implementations import Implementation, load, parameters
+from groundup.course.exercises.known_mistakes import KnownMistakes
 from groundup.course.exercises.results import Result
-from groundup.course.exercises.run import Outcome, Verdict, load_checks, run_check
+from groundup.course.exercises.runner import (
+    Outcome,
+    Verdict,
+    load_checks,
+    missing_packages,
+    run_check,
+)
 from groundup.course.exercises.sandbox import Limits, Message, Send, run_apart
 
 _MATCHING = 5.0  # seconds in which a mistake must be named, once the verdict is known
@@ -49,11 +55,11 @@ def judge(
     """
     before_judging.prepare()
     result = Result(exercise)
-    if lacking := lacks(checks or exercise.checks):
+    if lacking := missing_packages(checks or exercise.checks):
         result.unusable = lacking
         return result
     chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
-    warm([exercise])
+    preload([exercise])
     ours = load(exercise, which) if which else own
     heard = _Heard(exercise, chosen)
 
@@ -62,7 +68,7 @@ def judge(
             send(message)
 
     def diagnosis(own: Implementation) -> str:
-        return Known(exercise).mistake(own)
+        return KnownMistakes(exercise).diagnosis(own)
 
     if not apart:
         work(heard.hear)
@@ -99,7 +105,7 @@ def judge_known(
         UserError: the exercise has no checks, or they can't be used.
     """
     before_judging.prepare()
-    warm([exercise])
+    preload([exercise])
     results: dict[str, Result] = {}
     while left := {name: each for name, each in versions.items() if name not in results}:
         results |= _judge_together(exercise, left, stop, diagnose)
@@ -111,7 +117,7 @@ def _judge_together(
 ) -> dict[str, Result]:
     """The results of all versions, or of those as far as the one that has ended the process."""
     checks = load_checks(exercise)
-    diagnosis = Known(exercise).mistake if diagnose else None
+    diagnosis = KnownMistakes(exercise).diagnosis if diagnose else None
     heard = {next(iter(versions)): _Heard(exercise, checks)}
 
     def work(send: Send) -> None:
@@ -170,10 +176,10 @@ class _Heard:
             self.result.unusable = str(CheckFailure(f"{path.name} can't be read. {reason}"))
 
 
-def warm(exercises: Iterable[Exercise]) -> None:
+def preload(exercises: Iterable[Exercise]) -> None:
     """Import what exercises and their checks need, so that :func:`judge` finds it there."""
     for exercise in exercises:
-        if not lacks(exercise.checks):
+        if not missing_packages(exercise.checks):
             load(exercise, "solution")
             load_checks(exercise)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from groundup.course.authoring.stubs import is_edited
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises.results import Result
-from groundup.course.exercises.run import Verdict
+from groundup.course.exercises.runner import Verdict
 from groundup.lab.files import write_json
 
 try:

@@ -10,10 +10,10 @@ from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
 from groundup.course.exercises.checks import Check, CheckFailure
-from groundup.course.exercises.implementations import lacks, mutants
 from groundup.course.exercises.judge import judge
+from groundup.course.exercises.mutants import mutants
 from groundup.course.exercises.results import Result, closing_line, section
-from groundup.course.exercises.run import Verdict
+from groundup.course.exercises.runner import Verdict, missing_packages
 from groundup.lab.errors import GroundUpError
 
 __all__ = [
@@ -117,7 +117,7 @@ def pytest_pycollect_makemodule(
     """Leave out checks whose packages are not installed, and say which."""
     state = parent.config.stash[_SESSION]
     exercise = state.by_file.get(module_path.resolve())
-    lacking = lacks(module_path) if exercise else ""
+    lacking = missing_packages(module_path) if exercise else ""
     if exercise is None or not lacking:
         return None
     state.results[exercise.id] = Result(exercise, unusable=lacking)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from textwrap import fill
 
 from groundup.course.catalogue import Exercise
-from groundup.course.exercises.run import Outcome, Verdict
-from groundup.course.exercises.show import WIDTH, indent
+from groundup.course.exercises.formatting import WIDTH, indent
+from groundup.course.exercises.runner import Outcome, Verdict
 
 
 @dataclass

@@ -20,9 +20,9 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
 
-from groundup.course.exercises import deadline, forks
+from groundup.course.exercises import child_processes, deadline
+from groundup.course.exercises.captured_output import CapturedOutput
 from groundup.course.exercises.deadline import GRACE, OutOfTime
-from groundup.course.exercises.printed import Printed
 from groundup.lab.errors import UserError
 
 Message = dict[str, Any]
@@ -191,8 +191,8 @@ def _child(
     faulthandler.enable(crash)
     _one_thread()
     _limit_memory(limits.memory)
-    forks.limit(_PROCESSES, lambda: _too_many(crash))
-    printed = Printed()
+    child_processes.limit(_PROCESSES, lambda: _too_many(crash))
+    printed = CapturedOutput()
     sys.stdin = open(0)  # noqa: SIM115 (it lives as long as the process)
     sys.stdout = sys.stderr = printed.stream()
     sys.breakpointhook = _no_keyboard

@@ -10,7 +10,7 @@ _BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _STARS = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
-def mend(name: str, wanted: Signature, taken: Signature, exercise: Exercise) -> str:
+def signature_fault(name: str, wanted: Signature, taken: Signature, exercise: Exercise) -> str:
     """What is wrong with a signature and how to mend it, two sentences; empty if it will do.
 
     It will do if it takes every call that the checks and the library make. So a parameter may have

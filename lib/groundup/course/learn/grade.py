@@ -11,10 +11,9 @@ from rich.text import Text
 
 from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
-from groundup.course.exercises.implementations import lacks
-from groundup.course.exercises.judge import judge, warm
+from groundup.course.exercises.judge import judge, preload
 from groundup.course.exercises.results import Result
-from groundup.course.exercises.run import load_checks
+from groundup.course.exercises.runner import load_checks, missing_packages
 from groundup.course.learn.output import busy
 from groundup.course.naming import select
 from groundup.lab.console import console
@@ -55,9 +54,10 @@ def grade(
     own = _own_checks(checks, exercises) if checks else {}
     handed_in = _handed_in(submission, exercises) if submission else None
     for exercise in chosen:
-        if lacking := lacks(exercise.checks):  # a mark must not depend on the grader's machine
+        # A mark must not depend on the grader's machine.
+        if lacking := missing_packages(exercise.checks):
             raise UserError(f"exercise {exercise.id} can't be graded. {lacking}")
-    warm(chosen)
+    preload(chosen)
     graded = []
     for exercise in chosen:
         with nullcontext() if as_json else busy(f"grading {exercise.id} {exercise.title} …"):

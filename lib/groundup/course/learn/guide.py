@@ -9,7 +9,7 @@ from rich.text import Text
 from groundup.course import clone
 from groundup.course.catalogue import HINTS
 from groundup.course.chapters.pages import PARTS
-from groundup.course.exercises.implementations import lacks
+from groundup.course.exercises.runner import missing_packages
 from groundup.course.learn.editor import Editor
 from groundup.course.learn.output import print_command, print_line
 from groundup.course.learn.state import (
@@ -63,7 +63,7 @@ def start(edit: bool = False) -> int:
         print_command(f"groundup solution {exercise.id}", "the answer; all hints are given")
     print_command("groundup progress", "the map of the course")
     print_line()
-    if lacking := lacks(exercise.checks):
+    if lacking := missing_packages(exercise.checks):
         print_line(lacking, "bold red")
     else:
         print_line("All packages that it needs are installed.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises import progress
-from groundup.course.exercises.judge import warm
+from groundup.course.exercises.judge import preload
 from groundup.course.learn import hints
 from groundup.course.learn.check import verdict, what_next
 from groundup.course.learn.editor import Editor
@@ -119,7 +119,7 @@ class _Watch:
             return 0
         print_line(f"Watching {_what(self.chosen)}. Save, and it is checked. Ctrl-C ends.")
         self._edit()
-        warm(each for each in self.chosen if each is self.current or progress.is_begun(each))
+        preload(each for each in self.chosen if each is self.current or progress.is_begun(each))
         if len(self.chosen) == 1:
             self._check(self.current)
         else:
@@ -164,7 +164,7 @@ class _Watch:
         self.watcher.add(self.current)
         print_line()
         introduce(following)
-        warm([self.current])
+        preload([self.current])
         if self.editor is not None and not self.editor.in_terminal:
             self._edit()
         if following.begun:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.course.exercises.compare import ROUNDING, difference, kind, largest, precision
-from groundup.course.exercises.show import as_array, side_by_side
+from groundup.course.exercises.formatting import as_array, side_by_side
+from groundup.course.exercises.tolerances import ROUNDING, difference, kind, largest, precision
 
 RESULT = "the result"
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from groundup.course.exercises.show import indent
+from groundup.course.exercises.formatting import indent
 from groundup.course.mine import reference
 from groundup.course.mine.calls import CallRecord
 from groundup.course.mine.loss_comparison import draw_losses, loss_rows

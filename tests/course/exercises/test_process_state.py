@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundup.course.exercises import deadline, expect, surroundings
+from groundup.course.exercises import deadline, expect, process_state
 from groundup.course.exercises.checks import CheckFailure
-from groundup.course.exercises.surroundings import call_settings, guarded
+from groundup.course.exercises.process_state import isolated, restored_settings
 
 torch = pytest.importorskip("torch")
 
@@ -40,9 +40,9 @@ def settings() -> dict[str, Any]:
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process that runs somebody's code alone."""
     monkeypatch.setattr(deadline, "is_running", lambda: True)
-    surroundings._tables.cache_clear()
+    process_state._tables.cache_clear()
     yield
-    surroundings._tables.cache_clear()  # it holds the function that stood in for the right one
+    process_state._tables.cache_clear()  # it holds the function that stood in for the right one
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_settings_are_put_back(change: Callable[[], Any]) -> None:
     before = settings()
-    with guarded():
+    with isolated():
         change()
         assert settings() != before
     assert settings() == before
-    with pytest.raises(ZeroDivisionError), guarded():
+    with pytest.raises(ZeroDivisionError), isolated():
         (change(), 1 / 0)
     assert settings() == before
 
@@ -75,7 +75,7 @@ def test_settings_are_put_back(change: Callable[[], Any]) -> None:
 def test_every_check_draws_the_same() -> None:
     drawn = []
     for _ in range(2):
-        with guarded():
+        with isolated():
             numpy = np.random.random()  # noqa: NPY002
             drawn.append((random.random(), numpy, torch.rand(1).item()))
             random.seed(7)
@@ -86,7 +86,7 @@ def test_every_check_draws_the_same() -> None:
 
 def test_a_call_leaves_its_check_as_it_was() -> None:
     """A check computes with NumPy and torch after the call, and must not meet its settings."""
-    with call_settings():
+    with restored_settings():
         np.seterr(all="raise")
         warnings.simplefilter("error")
         torch.set_grad_enabled(False)
@@ -115,7 +115,7 @@ def nothing(*_: Any, **__: Any) -> None: ...
 def test_a_function_that_is_replaced_or_deleted_is_named(module: Any, name: str, says: str) -> None:
     original = getattr(module, name)
     for change in (lambda: setattr(module, name, nothing), lambda: delattr(module, name)):
-        with pytest.raises(CheckFailure) as caught, guarded():
+        with pytest.raises(CheckFailure) as caught, isolated():
             change()
         assert caught.value.says == (
             f"Your code changes {says}, which the checks use too. Write a function of your own "
@@ -127,13 +127,13 @@ def test_a_function_that_is_replaced_or_deleted_is_named(module: Any, name: str,
 @pytest.mark.usefixtures("alone")
 def test_a_module_that_is_replaced_is_named() -> None:
     for stand_in in (None, SimpleNamespace()):
-        with pytest.raises(CheckFailure, match="changes numpy, which"), guarded():
+        with pytest.raises(CheckFailure, match="changes numpy, which"), isolated():
             sys.modules["numpy"] = stand_in  # type: ignore[assignment]
         assert sys.modules["numpy"] is np
 
 
 @pytest.mark.usefixtures("alone")
 def test_what_is_added_is_allowed() -> None:
-    with guarded():
+    with isolated():
         np.sixth = 6  # type: ignore[attr-defined]
     del np.sixth  # type: ignore[attr-defined]

@@ -1,22 +1,26 @@
 """Run the checks of an exercise on one version of it."""
 
+import ast
 import dis
 import traceback
 import warnings
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import deadline
+from groundup.course.exercises.calls import LastCall
 from groundup.course.exercises.checks import Check, CheckFailure
 from groundup.course.exercises.deadline import OutOfTime
-from groundup.course.exercises.implementations import Implementation, compiled, line_of, raised
-from groundup.course.exercises.learner_file import read
-from groundup.course.exercises.show import indent, show
-from groundup.course.exercises.surroundings import guarded
-from groundup.course.exercises.watched import Watched
+from groundup.course.exercises.error_messages import line_of, raised
+from groundup.course.exercises.formatting import indent, show
+from groundup.course.exercises.implementations import Implementation
+from groundup.course.exercises.process_state import isolated
+from groundup.course.exercises.python_files import compiled, read
 from groundup.lab.errors import UserError
 
 
@@ -70,14 +74,36 @@ def load_checks(exercise: Exercise, file: Path | None = None) -> list[Check]:
     return sorted(found, key=lambda each: each.layer)
 
 
+def missing_packages(checks: Path) -> str:
+    """What to install before a file of checks can run, a sentence; empty if everything is there."""
+    names = _imported(checks.read_text(encoding="utf-8"))
+    missing = [name for name in names if find_spec(name) is None]
+    if not missing:
+        return ""
+    needs = f"This exercise needs {', '.join(missing)}, which is not installed"
+    return f"{needs}: run pip install -c constraints.txt -e '.[embed]' in the clone."
+
+
+@lru_cache(maxsize=64)
+def _imported(text: str) -> tuple[str, ...]:
+    """The packages that a file imports, in order."""
+    names = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return tuple(sorted(names))
+
+
 def run_check(check: Check, own: Implementation) -> Outcome:
     """Run one check. Whatever the learner's functions raise or change is part of the outcome."""
-    watched = Watched(own.functions)
+    last = LastCall(own.functions)
     try:
-        with guarded(), warnings.catch_warnings():
+        with isolated(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             deadline.check()
-            check.run(watched.functions)
+            check.run(last.functions)
             deadline.check()
     except CheckFailure as failure:
         return Outcome(check, Verdict.FAILED, str(failure))
@@ -88,7 +114,7 @@ def run_check(check: Check, own: Implementation) -> Outcome:
         if isinstance(error, NotImplementedError) and _is_stub(error, own):
             place = raised(error, own.file).split(": ")[0]
             return Outcome(check, Verdict.NOT_WRITTEN, f"{place}: {error}")
-        return _broken(check, own, watched, error)
+        return _broken(check, own, last, error)
     return Outcome(check, Verdict.PASSED)
 
 
@@ -107,18 +133,18 @@ def _is_stub(error: NotImplementedError, own: Implementation) -> bool:
     return raises and code.co_filename == str(own.file)
 
 
-def _broken(check: Check, own: Implementation, watched: Watched, error: BaseException) -> Outcome:
+def _broken(check: Check, own: Implementation, last: LastCall, error: BaseException) -> Outcome:
     """A check that an error has ended: whose, where, and on which inputs."""
     frames = traceback.walk_tb(error.__traceback__)
-    inside = watched.error is error
+    inside = last.error is error
     if inside or any(frame.f_code.co_filename == str(own.file) for frame, _ in frames):
         what = "was stopped" if isinstance(error, OutOfTime) else "raised an error"
         says, detail = f"Your code {what}. {raised(error, own.file)}", line_of(error, own.file)
     elif isinstance(error, OutOfTime):
         says, detail = f"Your code is slow: its checks were {raised(error, own.file)}", ""
     else:
-        what = f"what {watched.name} returned" if watched.name else "your functions"
+        what = f"what {last.name} returned" if last.name else "your functions"
         says = f"The check can't use {what}. {raised(error, own.file)}"
-        detail = f"{watched.name} returned\n{indent(show(watched.result), 2)}"
-    given = watched.given if watched.name else {}
+        detail = f"{last.name} returned\n{indent(show(last.result), 2)}"
+    given = last.given if last.name else {}
     return Outcome(check, Verdict.FAILED, str(CheckFailure(says, detail, given)))

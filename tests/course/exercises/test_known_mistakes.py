@@ -1,15 +1,12 @@
 """Which known mistake a wrong answer is: one that does the same on every call of the checks."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.catalogue import Exercise
 from groundup.course.exercises.judge import judge
 
-Write = Callable[..., Path]
 TOY = '''
     def f(x):
         """Doc."""
@@ -26,7 +23,7 @@ def test_twice(own):
     expect.close(own.f(5.0), 10.0, what="f(5)")
 '''
 MUTANTS = '''
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 
 @mutant("1.1", replaces="f")
 def seven(x):
@@ -36,13 +33,8 @@ def seven(x):
 
 
 @pytest.fixture
-def exercise(toy_clone: Write) -> Exercise:
-    root = toy_clone(TOY, "f")
-    build(root, say=lambda _: None)
-    (exercise,) = catalogue(root)
-    exercise.checks.write_text(CHECKS)
-    exercise.mutants.write_text(MUTANTS)
-    return exercise
+def exercise(toy_exercise: Callable[..., Exercise]) -> Exercise:
+    return toy_exercise(TOY, checks=CHECKS, mutants=MUTANTS)
 
 
 @pytest.mark.parametrize(

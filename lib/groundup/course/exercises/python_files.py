@@ -1,15 +1,21 @@
-"""A learner's file, read as Python reads it. What keeps it from being read is named."""
+"""Python files of learners and authors, read and run as Python does it.
+
+What keeps a file from being read is named.
+"""
 
 import ast
 import codecs
 import io
+import sys
 import tokenize
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import CodeType, ModuleType
 
 from groundup.course.exercises.checks import CheckFailure
-from groundup.course.exercises.show import WIDTH, legible, shorten
+from groundup.course.exercises.formatting import WIDTH, legible, shorten
 
 _ZERO = b"\0"
 
@@ -58,6 +64,23 @@ def read(path: Path, where: str) -> str:
         return _decoded(path.read_bytes(), where)
     except OSError as error:
         raise CheckFailure(f"{where} can't be read: {error.strerror}.") from None
+
+
+def execute(text: str, path: Path, name: str) -> ModuleType:
+    """Run a file as a module. It is read each time: no cache can be older than the file."""
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module
+    exec(compiled(text, path), vars(module))
+    return module
+
+
+@lru_cache(maxsize=64)
+def compiled(text: str, path: Path) -> CodeType:
+    """The code of a file, compiled once for each text that it has had."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return compile(text, str(path), "exec", dont_inherit=True)
 
 
 def _decoded(data: bytes, where: str) -> str:

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from groundup.course.exercises import deadline, forks
+from groundup.course.exercises import child_processes, deadline
 from groundup.course.exercises.checks import CheckFailure
 
-# Modules of which the functions are guarded, if they are imported.
-_GUARDED = (
+# Modules of which no function may be replaced, if they are imported.
+_CHECKED_MODULES = (
     "numpy",
     "numpy.linalg",
     "numpy.random",
@@ -41,7 +41,7 @@ _SEED = 0
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def isolated() -> Iterator[None]:
     """Put settings back after the block, and refuse what it has replaced.
 
     In a process that runs somebody's code alone, random draws begin again, and functions are
@@ -56,7 +56,7 @@ def guarded() -> Iterator[None]:
         _seed()
     with _settings():
         try:
-            with call_settings():  # torch.Storage, for one, changes with the default dtype
+            with restored_settings():  # torch.Storage, for one, changes with the default dtype
                 yield
         finally:
             replaced = _put_back(tables)
@@ -66,13 +66,13 @@ def guarded() -> Iterator[None]:
 
 
 @contextmanager
-def call_settings() -> Iterator[None]:
+def restored_settings() -> Iterator[None]:
     """Put back, after one call, the settings that the rest of its check depends on.
 
     A process that the call has forked ends here.
     """
     torch: Any = sys.modules.get("torch")
-    with forks.ended_here(), np.errstate(), warnings.catch_warnings():
+    with child_processes.ended_here(), np.errstate(), warnings.catch_warnings():
         if torch is None:
             yield
             return
@@ -119,11 +119,11 @@ Tables = dict[str, tuple[ModuleType, dict[str, Any], list[Any]]]
 
 @cache
 def _tables() -> Tables:
-    """The guarded modules, what their names meant at first, and the same without the names."""
-    found = {name: sys.modules[name] for name in _GUARDED if name in sys.modules}
+    """The modules, what their names meant at first, and the same without the names."""
+    found = {name: sys.modules[name] for name in _CHECKED_MODULES if name in sys.modules}
     ours = {name: each for name, each in sys.modules.items() if name.startswith(_OURS)}
-    guarded = {"builtins": builtins, "math": math, **found, **ours}
-    tables = {name: (module, vars(module).copy()) for name, module in guarded.items()}
+    modules = {"builtins": builtins, "math": math, **found, **ours}
+    tables = {name: (module, vars(module).copy()) for name, module in modules.items()}
     return {name: (module, at, list(at.values())) for name, (module, at) in tables.items()}
 
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.course.exercises.printed import Printed
+from groundup.course.exercises.captured_output import CapturedOutput
 
 
 def kept(*texts: str, flush: bool = False) -> list[str]:
-    printed = Printed()
+    printed = CapturedOutput()
     for text in texts:
         print(text, end="", file=printed.stream(), flush=flush)
     return printed.take().splitlines()
@@ -52,7 +52,7 @@ def test_nothing_moves_the_cursor_or_fails_to_be_written() -> None:
 
 
 def test_the_stream_is_one_that_code_may_use(tmp_path: Path) -> None:
-    printed = Printed()
+    printed = CapturedOutput()
     stream = printed.stream()
     stream.buffer.write(b"bytes\n")
     stream.flush()

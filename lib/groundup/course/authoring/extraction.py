@@ -1,4 +1,4 @@
-"""Cut one function out of the library: its lines, its stub, and the imports it needs."""
+"""Extract one function from the library: its lines, its stub, and the imports it needs."""
 
 import ast
 import difflib
@@ -16,11 +16,11 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A target, taken out of its module.
+class ExtractedFunction:
+    """A target, extracted from its module.
 
     Attributes:
-        target: what was cut.
+        target: what was extracted.
         solution: its lines, whole, comments and decorators with them.
         head: the same lines down to the end of the docstring, without ``Derivation:``.
         imports: what brings the names that it uses from around it.
@@ -32,8 +32,8 @@ class Cut:
     imports: frozenset[Import]
 
 
-def cut(target: Target, library: Path) -> Cut:
-    """Cut a target out of the library.
+def extract(target: Target, library: Path) -> ExtractedFunction:
+    """Extract a target from the library.
 
     Args:
         target: a function, or a method that does not call ``super()``.
@@ -62,7 +62,7 @@ def cut(target: Target, library: Path) -> Cut:
     _same(node, solution, target)
     head = "\n".join(lines[first - 1 : docstring.lineno - 1])
     doc = _without_derivation(lines[docstring.lineno - 1 : docstring.end_lineno])
-    return Cut(
+    return ExtractedFunction(
         target,
         solution,
         textwrap.dedent(f"{head}\n{doc}"),

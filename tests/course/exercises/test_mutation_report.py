@@ -1,17 +1,14 @@
 """The report on the checks: what they reject, and what is wrong with them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from proved_page import proofs, proved_page
 
-from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue
-from groundup.course.exercises.kills import as_data, as_text, kills, summary
+from groundup.course.catalogue import Exercise
+from groundup.course.exercises.mutation_report import as_data, as_text, mutation_report, summary
 from groundup.lab.errors import WorkError
 
-Write = Callable[..., Path]
 TOY = '''
     def f(x):
         """Doc."""
@@ -32,7 +29,7 @@ def test_three(own):
     expect.close(own.f(3), 6, what="f(3)")
 '''
 MUTANTS = '''
-from groundup.course.exercises.implementations import mutant
+from groundup.course.exercises.mutants import mutant
 
 @mutant("1.1", replaces="f")
 def nothing(x):
@@ -46,17 +43,12 @@ def squared(x):
 
 
 @pytest.fixture
-def exercise(toy_clone: Write) -> Exercise:
-    root = toy_clone(TOY, "f")
-    build(root, say=lambda _: None)
-    (exercise,) = catalogue(root)
-    exercise.checks.write_text(CHECKS)
-    exercise.mutants.write_text(MUTANTS)
-    return exercise
+def exercise(toy_exercise: Callable[..., Exercise]) -> Exercise:
+    return toy_exercise(TOY, checks=CHECKS, mutants=MUTANTS)
 
 
 def test_matrix(exercise: Exercise) -> None:
-    found = kills(exercise)
+    found = mutation_report(exercise)
     assert found.faults == []
     assert found.rejected == {"nothing": {"test_number", "test_three"}, "squared": {"test_three"}}
     assert as_text(found).splitlines() == [
@@ -78,7 +70,7 @@ def test_survivors_and_idle_checks_are_faults(exercise: Exercise) -> None:
     exercise.mutants.write_text(MUTANTS.replace("return x * x", "return x + x"))
     checks = CHECKS.replace("expect.number(own.f(3)", "own.f(3)\n    expect.number(3")
     exercise.checks.write_text(checks)
-    found = kills(exercise)
+    found = mutation_report(exercise)
     assert found.faults == [
         "The mutant squared survives.",
         "The check test_number rejects nothing.",
@@ -89,7 +81,7 @@ def test_survivors_and_idle_checks_are_faults(exercise: Exercise) -> None:
 
 def test_wrong_solution_and_finished_stub_are_faults(exercise: Exercise) -> None:
     exercise.checks.write_text(CHECKS.replace("own.f(3), 6", "4, 6").replace("own.f(3)", "3"))
-    found = kills(exercise)
+    found = mutation_report(exercise)
     assert found.faults[:2] == [
         "The solution fails a check.",
         "The stub is not said to be unwritten.",
@@ -99,7 +91,7 @@ def test_wrong_solution_and_finished_stub_are_faults(exercise: Exercise) -> None
 def test_page_is_kept_until_something_changes(exercise: Exercise) -> None:
     page = proved_page(exercise.root)
     assert "**1 exercises, 2 checks, 2 mutants, 0 derived: no survivor.**" in page
-    (kept,) = (exercise.root / ".cache/kills").iterdir()
+    (kept,) = (exercise.root / ".cache/mutation_report").iterdir()
     kept.write_text("kept")
     exercise.file.write_text("the learner's")
     assert proved_page(exercise.root) == "kept"

@@ -7,7 +7,7 @@ inputs. What a forward pass keeps for its backward pass is its own affair, and i
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundup.course.catalogue import Exercise
-from groundup.course.exercises import expect
+from groundup.course.exercises import check_context
+from groundup.course.exercises.calls import intercept, same_bytes
 from groundup.course.exercises.checks import Check
-from groundup.course.exercises.compare import ROUNDING, first_beyond, kind
-from groundup.course.exercises.implementations import Implementation, load, mutants, mutated
-from groundup.course.exercises.run import load_checks, run_check
-from groundup.course.exercises.show import as_array
+from groundup.course.exercises.formatting import as_array
+from groundup.course.exercises.implementations import Implementation, load, mutated
+from groundup.course.exercises.mutants import mutants
+from groundup.course.exercises.runner import load_checks, run_check
+from groundup.course.exercises.tolerances import ROUNDING, first_beyond, kind
 
 # A leaf is a type and its numbers; of what is no array, the type alone.
 Leaf = tuple[str, NDArray[Any] | None]
@@ -65,36 +67,36 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
     seen: list[tuple[Any, NDArray[Any]]] = []
     given_out: list[tuple[Call, Any, list[Leaf]]] = []
 
-    def recorded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def record(*args: Any, **kwargs: Any) -> Any:
-            inputs = [*args, *kwargs.values()]
-            for value in _within(inputs):
-                array = as_array(value)
-                if array is None or not array.shape or any(value is old for old, _ in seen):
-                    continue
-                if len(seen) < _WATCHED:
-                    seen.append((value, array.copy()))
-            call = Call(name)
-            made.append(call)
-            try:
-                result = function(*args, **kwargs)
-            except BaseException as error:
-                call.error = type(error).__name__
-                raise
-            finally:
-                call.changed = {
-                    n: _leaf(now) for n, (now, old) in enumerate(seen) if not _same(now, old)
-                }
-            call.results = list(_leaves(result, inputs, name in opaque))
-            if len(given_out) < _WATCHED:
-                given_out.append((call, result, list(_leaves(result, (), name in opaque))))
-            return result
+    def record(
+        name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        inputs = [*args, *kwargs.values()]
+        for value in _within(inputs):
+            array = as_array(value)
+            if array is None or not array.shape or any(value is old for old, _ in seen):
+                continue
+            if len(seen) < _WATCHED:
+                seen.append((value, array.copy()))
+        call = Call(name)
+        made.append(call)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            call.error = type(error).__name__
+            raise
+        finally:
+            call.changed = {
+                n: _leaf(now)
+                for n, (now, old) in enumerate(seen)
+                if not same_bytes(old, as_array(now))
+            }
+        call.results = list(_leaves(result, inputs, name in opaque))
+        if len(given_out) < _WATCHED:
+            given_out.append((call, result, list(_leaves(result, (), name in opaque))))
+        return result
 
-        return record
-
-    wrapped = {name: recorded(name, function) for name, function in vars(own.functions).items()}
-    with expect.passing_over():
-        run_check(check, Implementation(SimpleNamespace(**wrapped), own.file))
+    with check_context.during(ignores_failures=True):
+        run_check(check, replace(own, functions=intercept(own.functions, record)))
     for call, result, before in given_out:
         after = _leaves(result, (), call.function in opaque)
         pairs = enumerate(zip(before, after, strict=False))
@@ -118,11 +120,11 @@ def agree(one: Sequence[Call], other: Sequence[Call], function: str = "") -> boo
     return all(a is not None and b is not None and _equal(a, b) for a, b in zip_longest(*pairs))
 
 
-class Known:
+class KnownMistakes:
     """The solution and the mutants of an exercise, and what they do on its checks.
 
-    Each is run when it is first asked for, and its calls are kept: whoever finds the mistakes of
-    many versions saves most of the time by it.
+    Each is run when it is first asked for, and its calls are kept, which saves most of the time
+    when the mistakes of many versions are looked for.
     """
 
     def __init__(self, exercise: Exercise) -> None:
@@ -134,7 +136,7 @@ class Known:
         self._opaque = caches(exercise)
         self._kept: dict[tuple[str, str], list[Call]] = {}
 
-    def mistake(self, own: Implementation) -> str:
+    def diagnosis(self, own: Implementation) -> str:
         """The diagnosis of the one mutant that does what ``own`` does; empty if none or several do.
 
         A mutant whose whole exercise does the same goes before one whose own function does: the
@@ -161,7 +163,7 @@ class Known:
                 return ""
         found = alive.keys() & wrong
         best = found - different or found
-        return alive[best.pop()].diagnosis if len(best) == 1 else ""
+        return alive[best.pop()].about if len(best) == 1 else ""
 
     def _calls(self, check: Check, name: str) -> list[Call]:
         if (check.name, name) not in self._kept:
@@ -234,11 +236,6 @@ def _gradients(output: Any, inputs: Iterable[Any]) -> Any:
         return ()
     weights = torch.arange(1, output.numel() + 1).sin().to(output.dtype).view(output.shape)
     return torch.autograd.grad(output, wanted, weights, retain_graph=True, allow_unused=True)
-
-
-def _same(now: Any, before: NDArray[Any]) -> bool:
-    array = as_array(now)
-    return array is not None and array.shape == before.shape and array.tobytes() == before.tobytes()
 
 
 def _equal(one: Call, other: Call) -> bool:

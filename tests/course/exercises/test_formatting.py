@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from groundup.course.exercises.compare import first_beyond
-from groundup.course.exercises.show import as_array, excerpt, show, side_by_side
+from groundup.course.exercises.formatting import as_array, excerpt, show, side_by_side
+from groundup.course.exercises.tolerances import first_beyond
 
 torch = pytest.importorskip("torch")
 

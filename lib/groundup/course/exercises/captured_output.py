@@ -4,7 +4,7 @@ import io
 from collections import deque
 from typing import Any
 
-from groundup.course.exercises.show import legible
+from groundup.course.exercises.formatting import legible
 
 _FIRST, _LAST = 12, 4  # lines that are kept
 _WIDE = 200  # characters of a line that are kept
@@ -12,7 +12,7 @@ _WIDE = 200  # characters of a line that are kept
 _Line = tuple[bytes, int]  # its beginning, and how many bytes it has
 
 
-class Printed(io.RawIOBase):
+class CapturedOutput(io.RawIOBase):
     """The end of a stream that keeps the first and the last lines written to it."""
 
     def __init__(self) -> None:

@@ -8,23 +8,17 @@ from typing import Any
 from groundup.course import clone
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises.checks import Check
-from groundup.course.exercises.derived_mutants import generated
-from groundup.course.exercises.implementations import (
-    Implementation,
-    Mutant,
-    lacks,
-    load,
-    mutants,
-    mutated,
-)
+from groundup.course.exercises.derived_mutants import derived_mutants
+from groundup.course.exercises.implementations import Implementation, load, mutated
 from groundup.course.exercises.judge import judge_known
-from groundup.course.exercises.run import Verdict, load_checks
+from groundup.course.exercises.mutants import Mutant, mutants
+from groundup.course.exercises.runner import Verdict, load_checks, missing_packages
 from groundup.course.naming import select
 from groundup.lab.errors import UserError
 
 
 @dataclass(frozen=True)
-class Kills:
+class MutationReport:
     """What the checks of an exercise do to its known versions.
 
     Attributes:
@@ -81,7 +75,7 @@ def report(selection: str | None, as_json: bool) -> int:
     chosen = exercises if selection is None else select(exercises, selection)
     found = []
     for exercise in chosen:
-        found.append(kills(exercise))
+        found.append(mutation_report(exercise))
         if not as_json:
             print(as_text(found[-1]), flush=True)
     if as_json:
@@ -91,19 +85,19 @@ def report(selection: str | None, as_json: bool) -> int:
     return 1 if any(each.faults for each in found) else 0
 
 
-def kills(exercise: Exercise) -> Kills:
+def mutation_report(exercise: Exercise) -> MutationReport:
     """Run every check of an exercise on its solution, its stub and each of its mutants.
 
     Raises:
         UserError: the exercise needs a package that is not installed, or has no checks.
     """
-    if lacking := lacks(exercise.checks):
+    if lacking := missing_packages(exercise.checks):
         raise UserError(f"{exercise.id}: {lacking}")
     wrong = mutants(exercise)
     results = judge_known(exercise, known_versions(exercise))
     told = {name: results[f"mutant:{name}"] for name in wrong}
-    derived = generated(exercise)
-    return Kills(
+    derived = derived_mutants(exercise)
+    return MutationReport(
         exercise,
         tuple(load_checks(exercise)),
         tuple(wrong.values()),
@@ -113,7 +107,7 @@ def kills(exercise: Exercise) -> Kills:
             name: frozenset(o.check.name for o in each.outcomes if o.verdict is not Verdict.PASSED)
             for name, each in told.items()
         },
-        frozenset(n for n, each in told.items() if each.diagnosis == wrong[n].diagnosis),
+        frozenset(n for n, each in told.items() if each.diagnosis == wrong[n].about),
         results["solution"].solved,
         results["stub"].unwritten,
     )
@@ -130,13 +124,13 @@ def known_versions(exercise: Exercise) -> dict[str, Implementation]:
 def survivors(exercise: Exercise, derived: Collection[Mutant]) -> list[str]:
     """What those derived wrong versions do that pass every check."""
     solution = load(exercise, "solution")
-    does = {each.name: each.diagnosis for each in derived}
+    does = {each.name: each.about for each in derived}
     versions = {each.name: mutated(solution, each, exercise) for each in derived}
     results = judge_known(exercise, versions, stop=True, diagnose=False)
     return [does[name] for name, each in results.items() if each.solved]
 
 
-def as_text(found: Kills) -> str:
+def as_text(found: MutationReport) -> str:
     """The matrix for a terminal: a row for each mutant, a column for each check."""
     exercise, checks = found.exercise, found.checks
     width = max(len(each.name) for each in found.mutants)
@@ -151,7 +145,7 @@ def as_text(found: Kills) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def as_data(found: Kills) -> dict[str, Any]:
+def as_data(found: MutationReport) -> dict[str, Any]:
     """The same for a program."""
     return {
         "id": found.exercise.id,
@@ -164,7 +158,7 @@ def as_data(found: Kills) -> dict[str, Any]:
             {
                 "name": each.name,
                 "replaces": each.replaces,
-                "diagnosis": each.diagnosis,
+                "diagnosis": each.about,
                 "rejected_by": [
                     c.name for c in found.checks if c.name in found.rejected[each.name]
                 ],
@@ -177,7 +171,7 @@ def as_data(found: Kills) -> dict[str, Any]:
     }
 
 
-def summary(found: Sequence[Kills]) -> str:
+def summary(found: Sequence[MutationReport]) -> str:
     """One line over all exercises."""
     checks, wrong = sum(len(f.checks) for f in found), sum(len(f.mutants) for f in found)
     derived = sum(f.derived for f in found)
@@ -186,7 +180,7 @@ def summary(found: Sequence[Kills]) -> str:
     return f"{len(found)} exercises, {checks} checks, {wrong} mutants, {derived} derived: {verdict}"
 
 
-def counts(found: Kills) -> str:
+def counts(found: MutationReport) -> str:
     """How many checks and mutants an exercise has, and whether anything is wrong with them."""
     told = f"{len(found.checks)} checks, {len(found.mutants)} mutants, {found.derived} derived"
     return f"{told}, no survivor" if not found.faults else f"{told}, {len(found.faults)} faults"

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from groundup.course.authoring.stubs import build
-from groundup.course.catalogue import Exercise, catalogue
+from groundup.course.catalogue import Exercise
 from groundup.course.exercises import progress
 from groundup.course.exercises.checks import CheckFailure
 from groundup.course.exercises.implementations import load
 from groundup.course.mine.selection import unusable
 
-Write = Callable[..., Path]
 TOY = '''
     import numpy as np
 
@@ -32,13 +31,9 @@ RIGHT = "def f(x): return 2 * x  # für\n" + G
 
 
 @pytest.fixture
-def exercise(toy_clone: Write) -> Exercise:
+def exercise(toy_exercise: Callable[..., Exercise]) -> Exercise:
     """An exercise of two functions, f and g."""
-    root = toy_clone(TOY, "f", "g")
-    build(root, say=lambda _: None)
-    (found,) = catalogue(root)
-    found.mutants.write_text("")
-    return found
+    return toy_exercise(TOY, "f", "g")
 
 
 def python_runs(file: Path) -> bool:

@@ -9,7 +9,7 @@ from groundup.course.catalogue import Exercise
 _IMPORTERS = ("importlib.import_module", "importlib.__import__", "builtins.__import__")
 
 
-def forbidden(exercise: Exercise, tree: ast.Module) -> str:
+def forbidden_use(exercise: Exercise, tree: ast.Module) -> str:
     """What a file uses and may not, a sentence; empty if there is nothing.
 
     Args:

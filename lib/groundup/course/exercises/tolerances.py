@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.course.exercises.show import NUMBERS, as_array
+from groundup.course.exercises.formatting import NUMBERS, as_array
 
 # What another order of the same sums may give: relative to the entry, and to the largest entry.
 # A few hundred roundings of the type; in float64 a right formula that cancels is allowed too.
