@@ -168,6 +168,36 @@ def gradient(
     _close(received, expected, what, given, probably, lambda a, b: first_beyond(a, b, rtol, atol))
 
 
+def repeatable_backward(
+    backward: Callable[[], Any],
+    other_forward: Callable[[], Any],
+    names: Sequence[str],
+    given: Mapping[str, Any],
+) -> None:
+    """A cache stays good: a backward pass gives the same after another forward pass.
+
+    Args:
+        backward: the learner's, over one cache; it returns a tuple of gradients.
+        other_forward: the learner's, on other inputs, after the first backward pass.
+        names: of the gradients.
+        given: the inputs, by name, as they are to be shown.
+    """
+    alone = backward()
+    other_forward()
+    after = backward()
+    for each in (alone, after):
+        parts(each, names)
+    for name, received, expected in zip(names, after, alone, strict=True):
+        close(
+            received,
+            expected,
+            what=f"{name}, taken once more after another forward pass,",
+            given=given,
+            probably="The expected numbers are your own, from before that pass. All that the "
+            "backward pass needs must be in the cache that it is given, and must stay as it is.",
+        )
+
+
 @contextmanager
 def unchanged(**inputs: Any) -> Iterator[None]:
     """The named arrays are the same after the block as before it."""
