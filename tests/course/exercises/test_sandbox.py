@@ -15,7 +15,7 @@ from groundup.course.exercises import sandbox
 from groundup.course.exercises.deadline import GRACE
 from groundup.course.exercises.judge import judge
 from groundup.course.exercises.results import Result
-from groundup.course.exercises.sandbox import Limits, Message, Send, run_apart
+from groundup.course.exercises.sandbox import Limits, Message, Send, run_forked
 
 Write = Callable[..., Path]
 TOY = '''
@@ -309,14 +309,14 @@ def test_messages_arrive_until_it_stops() -> None:
         send({"n": 2})
         os.kill(os.getpid(), signal.SIGKILL)
 
-    assert "Killed" in run_apart(work, Limits(), heard.append, FILE)
+    assert "Killed" in run_forked(work, Limits(), heard.append, FILE)
     assert heard == [{"n": 1}, {"n": 2}]
 
 
 def test_long_messages_arrive_whole() -> None:
     heard: list[Message] = []
     text = "ü\n" * 100_000
-    assert run_apart(lambda send: send({"text": text}), Limits(), heard.append, FILE) == ""
+    assert run_forked(lambda send: send({"text": text}), Limits(), heard.append, FILE) == ""
     assert heard == [{"text": text}]
 
 

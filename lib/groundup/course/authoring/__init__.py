@@ -1,1 +1,1 @@
-"""Stubs and solutions, cut out of the library."""
+"""Stubs and solutions, extracted from the library."""

@@ -104,7 +104,7 @@ def words(node: ast.expr) -> list[str]:
 
 def _module_imports(tree: ast.Module, package: str) -> Iterator[Import]:
     for node in tree.body:
-        # Under TYPE_CHECKING stands what annotations alone need: another file may import it.
+        # What annotations alone need is under TYPE_CHECKING: another file may import it.
         typing = isinstance(node, ast.If) and "TYPE_CHECKING" in words(node.test)
         for part in node.body if isinstance(node, ast.If) and typing else [node]:
             if isinstance(part, ast.Import):
@@ -129,7 +129,7 @@ def _module_level(node: ast.AST) -> Iterator[str]:
 
 def _free_names(text: str, node: _Function) -> set[str]:
     names = _globals_of(_table(symtable.symtable(text, "module", "exec"), node))
-    # Decorators, defaults and annotations are read where the function stands, not inside it.
+    # Decorators, defaults and annotations are read where the function is defined, not inside it.
     outside: list[ast.expr] = [*node.decorator_list, *node.args.defaults]
     outside += [default for default in node.args.kw_defaults if default is not None]
     for root in outside:

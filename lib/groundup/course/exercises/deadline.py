@@ -43,7 +43,7 @@ def start(seconds: float, crash: int) -> None:
     _set(seconds)
 
 
-def again() -> None:
+def restart() -> None:
     """Give this process its time once more, from now on: it begins another piece of work."""
     if _Clock.seconds:
         _set(_Clock.seconds)
@@ -55,7 +55,7 @@ def stop() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def hurry(seconds: float) -> None:
+def shorten(seconds: float) -> None:
     """Leave this process at most so much time from now on. Without a clock it does nothing."""
     if _Clock.seconds:
         _set(min(seconds, max(_Clock.ends - time.monotonic(), 0.001)))

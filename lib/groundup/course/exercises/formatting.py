@@ -40,7 +40,7 @@ def as_array(value: Any) -> NDArray[Any] | None:
     masked, or a tensor holds no data, the answer is None.
     """
     if type(value) is np.ndarray and value.dtype.kind in NUMBERS:
-        return value  # thousands of times in a look for a known mistake
+        return value  # thousands of times in the search for a known mistake
     torch: Any = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         try:

@@ -1,4 +1,4 @@
-"""Judge versions of an exercise: their checks, in a process apart, and what mistake each is."""
+"""Judge versions of an exercise in a forked process: their checks, and which mistake each is."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,10 +18,10 @@ from groundup.course.exercises.runner import (
     missing_packages,
     run_check,
 )
-from groundup.course.exercises.sandbox import Limits, Message, Send, run_apart
+from groundup.course.exercises.sandbox import Limits, Message, Send, run_forked
 
 _MATCHING = 5.0  # seconds in which a mistake must be named, once the verdict is known
-_PATIENCE = 3  # times as long as a learner's file a known version has: a busy machine is no fault
+_PATIENCE = 3  # a known version has so many times a learner's time: the machine may be busy
 
 
 def judge(
@@ -32,7 +32,7 @@ def judge(
     file: Path | None = None,
     checks: Path | None = None,
     names: Collection[str] | None = None,
-    apart: bool = True,
+    forked: bool = True,
     own: Implementation | None = None,
 ) -> Result:
     """Run the checks of an exercise.
@@ -44,7 +44,7 @@ def judge(
         file: the learner's file, if it is not the one in the clone.
         checks: a file of checks, if they are not the exercise's own.
         names: of the checks to run. None: all.
-        apart: in a process of its own, with limits. False lets a debugger in.
+        forked: in a process of its own, with limits. False lets a debugger in.
         own: a version that was loaded already, instead of ``which``.
 
     Returns:
@@ -61,7 +61,7 @@ def judge(
     chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
     preload([exercise])
     ours = load(exercise, which) if which else own
-    heard = _Heard(exercise, chosen)
+    received = _Received(exercise, chosen)
 
     def work(send: Send) -> None:
         for message in _judge(exercise, ours, chosen, stop, file, diagnosis):
@@ -70,14 +70,14 @@ def judge(
     def diagnosis(own: Implementation) -> str:
         return KnownMistakes(exercise).diagnosis(own)
 
-    if not apart:
-        work(heard.hear)
-        return heard.result
+    if not forked:
+        work(received.add)
+        return received.result
     path = file or exercise.file
     limits = Limits(seconds=exercise.seconds * (_PATIENCE if ours else 1))
-    if reason := run_apart(work, limits, heard.hear, path):
-        heard.end(reason, path)
-    return heard.result
+    if reason := run_forked(work, limits, received.add, path):
+        received.end(reason, path)
+    return received.result
 
 
 def judge_known(
@@ -118,30 +118,30 @@ def _judge_together(
     """The results of all versions, or of those as far as the one that has ended the process."""
     checks = load_checks(exercise)
     diagnosis = KnownMistakes(exercise).diagnosis if diagnose else None
-    heard = {next(iter(versions)): _Heard(exercise, checks)}
+    received = {next(iter(versions)): _Received(exercise, checks)}
 
     def work(send: Send) -> None:
         for name, each in versions.items():
             send({"version": name})
-            deadline.again()
+            deadline.restart()
             for message in _judge(exercise, each, checks, stop, None, diagnosis):
                 send(message)
 
-    def hear(message: Message) -> None:
+    def receive(message: Message) -> None:
         if "version" in message:
-            heard[message["version"]] = _Heard(exercise, checks)
+            received[message["version"]] = _Received(exercise, checks)
         else:
-            heard[next(reversed(heard))].hear(message)
+            received[next(reversed(received))].add(message)
 
     limits = Limits(seconds=exercise.seconds * _PATIENCE, pieces=len(versions))
-    if reason := run_apart(work, limits, hear, exercise.mutants):
-        last = next(reversed(heard))
-        heard[last].end(reason, versions[last].file)
-    return {name: each.result for name, each in heard.items()}
+    if reason := run_forked(work, limits, receive, exercise.mutants):
+        last = next(reversed(received))
+        received[last].end(reason, versions[last].file)
+    return {name: each.result for name, each in received.items()}
 
 
-class _Heard:
-    """What the process apart has said of one version.
+class _Received:
+    """What the forked process has sent about one version.
 
     Attributes:
         result: how it went, as far as is known.
@@ -152,7 +152,7 @@ class _Heard:
         self._checks = checks
         self._begun = 0
 
-    def hear(self, message: Message) -> None:
+    def add(self, message: Message) -> None:
         """Add what one message says."""
         outcomes = self.result.outcomes
         if "begins" in message:
@@ -192,7 +192,7 @@ def _judge(
     file: Path | None,
     diagnosis: Callable[[Implementation], str] | None,
 ) -> Iterator[Message]:
-    """What the process apart says of one version, message by message."""
+    """What the forked process sends about one version, message by message."""
     try:
         own = known or load(exercise, file=file)
     except CheckFailure as failure:
@@ -212,5 +212,5 @@ def _judge(
             break
     if wrong and diagnosis:
         if not known:
-            deadline.hurry(_MATCHING)
+            deadline.shorten(_MATCHING)
         yield {"diagnosis": diagnosis(own)}

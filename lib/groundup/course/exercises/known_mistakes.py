@@ -25,12 +25,12 @@ from groundup.course.exercises.mutants import mutants
 from groundup.course.exercises.runner import load_checks, run_check
 from groundup.course.exercises.tolerances import ROUNDING, first_beyond, kind
 
-# A leaf is a type and its numbers; of what is no array, the type alone.
+# A leaf is a type and its numbers; of anything but an array, the type alone.
 Leaf = tuple[str, NDArray[Any] | None]
 
-# Of the arrays that a check passes, so many are watched for changes: each is looked at after every
-# call, and finite differences make hundreds.
-_WATCHED = 24
+# So many of the arrays that a check passes are compared after every call: finite differences make
+# hundreds of calls.
+_TRACKED = 24
 
 
 _SOLUTION = ""  # among the names of mutants
@@ -44,7 +44,7 @@ class Call:
         function: the name.
         results: the arrays and numbers that it returned, and the gradients that it passes back.
         error: the name of the error it raised, or empty.
-        changed: which of the arrays seen so far are no longer what they were, and what they are.
+        changed: which of the arrays passed so far are no longer what they were, and what they are.
         later: which of the results are changed after the call, by the end of the check.
     """
 
@@ -64,7 +64,7 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
         opaque: names of functions whose last result is a cache.
     """
     made: list[Call] = []
-    seen: list[tuple[Any, NDArray[Any]]] = []
+    passed: list[tuple[Any, NDArray[Any]]] = []
     given_out: list[tuple[Call, Any, list[Leaf]]] = []
 
     def record(
@@ -73,10 +73,10 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
         inputs = [*args, *kwargs.values()]
         for value in _within(inputs):
             array = as_array(value)
-            if array is None or not array.shape or any(value is old for old, _ in seen):
+            if array is None or not array.shape or any(value is old for old, _ in passed):
                 continue
-            if len(seen) < _WATCHED:
-                seen.append((value, array.copy()))
+            if len(passed) < _TRACKED:
+                passed.append((value, array.copy()))
         call = Call(name)
         made.append(call)
         try:
@@ -87,11 +87,11 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
         finally:
             call.changed = {
                 n: _leaf(now)
-                for n, (now, old) in enumerate(seen)
+                for n, (now, old) in enumerate(passed)
                 if not same_bytes(old, as_array(now))
             }
         call.results = list(_leaves(result, inputs, name in opaque))
-        if len(given_out) < _WATCHED:
+        if len(given_out) < _TRACKED:
             given_out.append((call, result, list(_leaves(result, (), name in opaque))))
         return result
 
@@ -124,7 +124,7 @@ class KnownMistakes:
     """The solution and the mutants of an exercise, and what they do on its checks.
 
     Each is run when it is first asked for, and its calls are kept, which saves most of the time
-    when the mistakes of many versions are looked for.
+    when many versions are diagnosed.
     """
 
     def __init__(self, exercise: Exercise) -> None:
@@ -228,7 +228,7 @@ def _leaf(value: Any) -> Leaf:
 
 
 def _gradients(output: Any, inputs: Iterable[Any]) -> Any:
-    """What an output passes back to each input, weighted so that no two entries look alike."""
+    """What an output passes back to each input, weighted so that no two entries are alike."""
     import torch
 
     wanted = [each for each in inputs if getattr(each, "requires_grad", False)]

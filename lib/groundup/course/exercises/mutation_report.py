@@ -28,7 +28,7 @@ class MutationReport:
         derived: how many more were derived from the solution.
         survivors: what those of them do that no check rejects.
         rejected: the names of the checks that reject a mutant, by the mutant's name.
-        named: the mutants whose diagnosis is told to whoever writes them.
+        named: the mutants that are recognised: a learner with the same code reads the diagnosis.
         solution_passes: every check, on the solution.
         stub_is_unwritten: every check says so, on the stub.
     """

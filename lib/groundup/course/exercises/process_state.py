@@ -45,7 +45,7 @@ def isolated() -> Iterator[None]:
     """Put settings back after the block, and refuse what it has replaced.
 
     In a process that runs somebody's code alone, random draws begin again, and functions are
-    watched: there nothing else replaces any, and they have to be read only once.
+    compared: there nothing else replaces any, and they have to be read only once.
 
     Raises:
         CheckFailure: the block has replaced or deleted a function of a library, which is put back.

@@ -63,13 +63,13 @@ class CheckItem(pytest.Item):
         """Tell how the check went; the first of an exercise has all of them run."""
         state, name = self.session_state, self.exercise.id
         if name not in state.results:
-            # The proofs want every verdict; a learner is told one thing at a time.
+            # The proofs want every verdict; a learner reads one failure at a time.
             state.results[name] = judge(
                 self.exercise,
                 state.which,
                 stop=not state.which,
                 names=state.wanted[name],
-                apart=not self.config.getoption("usepdb"),
+                forked=not self.config.getoption("usepdb"),
             )
         result = state.results[name]
         if result.unusable:
@@ -85,7 +85,7 @@ class CheckItem(pytest.Item):
         return str(excinfo.value)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where the check stands."""
+        """Where the check is."""
         return self.path, self.check.run.__code__.co_firstlineno - 1, self.name
 
 

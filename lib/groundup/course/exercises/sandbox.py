@@ -1,4 +1,4 @@
-"""Run somebody's code in a process of its own, with limits, and hear how it went.
+"""Run somebody's code in a process of its own, with limits, and receive how it went.
 
 The process is forked from this one, so everything that is imported here is there at once. The
 limits are against accidents (an endless loop, a huge array, a fork), not against malice: the code
@@ -28,12 +28,12 @@ from groundup.lab.errors import UserError
 Message = dict[str, Any]
 Send = Callable[[Message], None]
 
-_TICK = 0.02  # seconds after which a process that says nothing is looked after
+_TICK = 0.02  # seconds after which a process that sends nothing is checked
 _GIGABYTE = 1 << 30
-_LONGEST = 1 << 24  # bytes of a line that nobody has ended
+_LONGEST = 1 << 24  # bytes of a line that has no end yet
 _PROCESSES = 200  # that the code may have running
 _OUR_DESCRIPTORS = 200  # ours begin here, where code that tries small numbers does not meet them
-_DEAF, _LATE = 113, 114  # exit statuses: the pipe is closed; the time is up
+_PIPE_CLOSED, _TIME_UP = 113, 114  # exit statuses: the pipe is closed; the time is up
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Limits:
 
     Attributes:
         seconds: from the beginning to the end of the work, or of each of its pieces.
-        pieces: how many there are. Work of several calls :func:`deadline.again` between them.
+        pieces: how many there are. Work of several calls :func:`deadline.restart` between them.
         memory: bytes beyond what the process has when it begins.
     """
 
@@ -51,17 +51,17 @@ class Limits:
     memory: int = 4 * _GIGABYTE
 
 
-def run_apart(work: Callable[[Send], None], limits: Limits, hear: Send, file: Path) -> str:
+def run_forked(work: Callable[[Send], None], limits: Limits, receive: Send, file: Path) -> str:
     """Do a piece of work in a forked process.
 
-    Only what the process itself sends is heard: not what the code writes into files that it did
+    Only what the process itself sends is received: not what the code writes into files that it did
     not open, nor what a process says that the code has forked.
 
     Args:
         work: is given a function that sends a message (a dictionary that JSON can hold) to this
             process. What was printed since the last one goes along as ``printed``.
         limits: of time and memory.
-        hear: is called here with each message.
+        receive: is called here with each message.
         file: the code. If the process dies, the line of this file that it had reached is named.
 
     Returns:
@@ -82,18 +82,18 @@ def run_apart(work: Callable[[Send], None], limits: Limits, hear: Send, file: Pa
             finally:
                 os._exit(1)  # neither the code nor what it forks ever comes back to the caller
         os.close(writer)
-        apart = _Process(process)
+        child = _Process(process)
         try:
-            ended = _listen(reader, apart, limits, token, hear)
+            ended = _listen(reader, child, limits, token, receive)
             if ended is _DONE:
                 return ""
             allowed = deadline.in_words(limits.seconds)
-            if apart.status is None:
+            if child.status is None:
                 return f"It was stopped: it did not come back in {allowed}."
-            return _cause(apart.status, crash, allowed, file)
+            return _cause(child.status, crash, allowed, file)
         finally:
             os.close(reader)
-            apart.kill()
+            child.kill()
 
 
 _DONE, _OVERDUE, _DIED = object(), object(), object()
@@ -129,7 +129,7 @@ class _Process:
             os.waitpid(self._number, 0)
 
 
-def _listen(reader: int, apart: _Process, limits: Limits, token: bytes, hear: Send) -> object:
+def _listen(reader: int, child: _Process, limits: Limits, token: bytes, receive: Send) -> object:
     """Hand on messages until the work is done, the process has died, or its time is over."""
     os.set_blocking(reader, False)
     overdue = time.monotonic() + limits.seconds * limits.pieces + 2 * GRACE
@@ -139,7 +139,7 @@ def _listen(reader: int, apart: _Process, limits: Limits, token: bytes, hear: Se
             wait([reader], _TICK)
         else:
             time.sleep(_TICK)
-        has_ended = apart.has_ended()  # asked before the pipe is read: nothing comes after
+        has_ended = child.has_ended()  # asked before the pipe is read: nothing comes after
         data = _read(reader)
         is_open = data != b""
         *lines, held = (held + (data or b"")).split(b"\n")
@@ -150,7 +150,7 @@ def _listen(reader: int, apart: _Process, limits: Limits, token: bytes, hear: Se
                 message = json.loads(text)
                 if message is None:
                     return _DONE
-                hear(message)
+                receive(message)
         if has_ended and not data:
             return _DIED
     return _OVERDUE
@@ -171,11 +171,11 @@ def _cause(status: int, crash: IO[bytes], allowed: str, file: Path) -> str:
     places = re.finditer(r'File "([^"\n]+)", line (\d+)', text)
     lines = [place[2] for place in places if Path(place[1]).name == file.name]
     where = f" in {file.name}, line {lines[0]}" if lines else ""
-    if text.startswith("Timeout") or status in (_LATE, -signal.SIGALRM):
+    if text.startswith("Timeout") or status in (_TIME_UP, -signal.SIGALRM):
         return f"It was still running after {allowed}{where}. {deadline.ASK}"
     if text.startswith("Processes"):
         return f"It was stopped: it ran in more than {_PROCESSES} processes."
-    if status == _DEAF:
+    if status == _PIPE_CLOSED:
         return "It closed files that it did not open (os.close), and its answer was lost with them."
     if status < 0:
         name = signal.strsignal(-status) or f"signal {-status}"
@@ -208,13 +208,13 @@ def _child(
             while left:
                 left = left[write(writer, left) :]
         except OSError:
-            end(_DEAF)
+            end(_PIPE_CLOSED)
 
     deadline.start(limits.seconds, crash)
     try:
         work(send)
     except OutOfTime:
-        end(_LATE)
+        end(_TIME_UP)
     send(None)
     end(0)
 

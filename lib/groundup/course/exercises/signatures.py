@@ -1,4 +1,4 @@
-"""Whether a learner's function can be called as the library's is, and what to mend if not."""
+"""Whether a learner's function can be called as the library's is, and what to change if not."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ _STARS = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def signature_fault(name: str, wanted: Signature, taken: Signature, exercise: Exercise) -> str:
-    """What is wrong with a signature and how to mend it, two sentences; empty if it will do.
+    """What is wrong with a signature and how to correct it, two sentences; empty if it will do.
 
     It will do if it takes every call that the checks and the library make. So a parameter may have
     another name if it is never passed by name, a default of its own, and more
@@ -55,7 +55,7 @@ def _remedy(name: str, wanted: Signature, taken: Signature, exercise: Exercise) 
 
 
 def _misplaced(each: Parameter, index: int, wanted: Signature, taken: Signature) -> str:
-    """What to mend if a parameter does not get what is passed at its place."""
+    """What to change if a parameter does not get what is passed at its place."""
     kinds = [other.kind for other in taken.parameters.values()]
     in_place = [other.name for other in taken.parameters.values() if other.kind in _BY_PLACE]
     if each.kind is Parameter.KEYWORD_ONLY:

@@ -1,6 +1,6 @@
 """Whether two results are equal but for rounding: one rule and one table of tolerances.
 
-Checks compare with it what they expect, the naming of known mistakes what two versions did, and
+Checks compare with it what they expect, the search for known mistakes what two versions did, and
 ``--mine`` what the learner's function and the library's gave.
 """
 
