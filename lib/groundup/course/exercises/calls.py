@@ -17,8 +17,9 @@ from groundup.course.exercises import check_context, expect
 from groundup.course.exercises.formatting import as_array, excerpt
 from groundup.course.exercises.process_state import restored_settings
 
-# Given the name of a function, the function, and the arguments of a call: calls it.
-Around = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+Function = Callable[..., Any]
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
 _PROBABLY = (
     "Operators such as -= and /=, out=, and assignments to x[...] write into the array that was "
@@ -30,10 +31,15 @@ _REUSED = (
 _CACHE = "A backward pass may be run twice over one cache; the second would be wrong. " + _PROBABLY
 
 
-def intercept(functions: SimpleNamespace, around: Around) -> SimpleNamespace:
-    """The same functions, by name, each of whose calls goes through ``around``."""
+def intercept(
+    functions: SimpleNamespace, around: Callable[[str, Function, Args, Kwargs], Any]
+) -> SimpleNamespace:
+    """The same functions, by name, each of whose calls goes through ``around``.
 
-    def intercepted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    It is given the name, the function and the arguments of a call, and returns the result.
+    """
+
+    def intercepted(name: str, function: Function) -> Function:
         def call(*args: Any, **kwargs: Any) -> Any:
             return around(name, function, args, kwargs)
 
@@ -59,7 +65,7 @@ class LastCall:
         self.name = ""
         self.result: Any = None
         self.error: BaseException | None = None
-        self._given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._given: tuple[Args, Kwargs] = ((), {})
         self._originals = functions
         self.functions = intercept(functions, self._call)
 
@@ -73,9 +79,7 @@ class LastCall:
         except (TypeError, ValueError, AttributeError):
             return {f"argument {n}": each for n, each in enumerate(args, 1)} | kwargs
 
-    def _call(
-        self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _call(self, name: str, function: Function, args: Args, kwargs: Kwargs) -> Any:
         given = tuple(map(excerpt, args)), {key: excerpt(value) for key, value in kwargs.items()}
         try:
             with restored_settings():
@@ -105,9 +109,7 @@ def forbid_changes(
     """
     last: dict[str, Any] = {}
 
-    def around(
-        name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def around(name: str, function: Function, args: Args, kwargs: Kwargs) -> Any:
         if check_context.current().differentiates:
             return function(*args, **kwargs)
         given = dict(zip(parameters.get(name, ()), args, strict=False)) | kwargs

@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 
 from groundup.course.catalogue import Exercise
-from groundup.course.exercises.calls import arrays
+from groundup.course.exercises.calls import Function, arrays
 from groundup.course.exercises.implementations import Implementation, load
 from groundup.course.exercises.mutants import Mutant
 from groundup.course.exercises.runner import load_checks, run_check
 from groundup.course.exercises.tolerances import precision
 
-_Function = Callable[..., Any]
 _CHECKERS = ("check_", "require_", "_check_", "_require_")
 
 
@@ -86,7 +85,7 @@ def _refused(exercise: Exercise, solution: Implementation, name: str) -> list[_R
     return found
 
 
-def _refuses_elsewhere(less: _Function, refused: _Refused) -> bool:
+def _refuses_elsewhere(less: Function, refused: _Refused) -> bool:
     args, kwargs = copy.deepcopy((refused.args, refused.kwargs))
     try:
         with np.errstate(all="ignore"):
@@ -102,7 +101,7 @@ def _line(error: Exception, file: Path) -> int:
     return next((each.lineno or 0 for each in frames if each.filename == str(file)), 0)
 
 
-def _run(exercise: Exercise, solution: Implementation, **instead: _Function) -> None:
+def _run(exercise: Exercise, solution: Implementation, **instead: Function) -> None:
     """Run all checks on the solution with some functions replaced."""
     functions = SimpleNamespace(**{**vars(solution.functions), **instead})
     for check in load_checks(exercise):
@@ -173,7 +172,7 @@ def _setter(node: Any, field: str, value: Any, index: int | None = None) -> Call
     return change
 
 
-def _late(right: _Function, less: _Function) -> _Function:
+def _late(right: Function, less: Function) -> Function:
     @wraps(right)
     def late(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -226,7 +225,7 @@ def _floating(exercise: Exercise, solution: Implementation, name: str) -> set[in
 
 
 def _backward(
-    exercise: Exercise, solution: Implementation, name: str, instead: _Function | None = None
+    exercise: Exercise, solution: Implementation, name: str, instead: Function | None = None
 ) -> list[list[bytes]]:
     """Every gradient that the checks are given, by a forward pass."""
     made: list[list[bytes]] = []
@@ -264,7 +263,7 @@ def _as_parts(result: Any) -> list[Any]:
     return list(result) if isinstance(result, tuple | list) else [result]
 
 
-def _coarse(right: _Function, place: int, cast: bool) -> _Function:
+def _coarse(right: Function, place: int, cast: bool) -> Function:
     @wraps(right)
     def coarse(*args: Any, **kwargs: Any) -> Any:
         result = right(*args, **kwargs)
@@ -276,7 +275,7 @@ def _coarse(right: _Function, place: int, cast: bool) -> _Function:
     return coarse
 
 
-def _coarse_in_place(right: _Function, changes: tuple[str, ...]) -> _Function:
+def _coarse_in_place(right: Function, changes: tuple[str, ...]) -> Function:
     signature = inspect.signature(right)
 
     @wraps(right)

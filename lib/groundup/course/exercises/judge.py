@@ -33,7 +33,6 @@ def judge(
     checks: Path | None = None,
     names: Collection[str] | None = None,
     forked: bool = True,
-    own: Implementation | None = None,
 ) -> Result:
     """Run the checks of an exercise.
 
@@ -45,7 +44,6 @@ def judge(
         checks: a file of checks, if they are not the exercise's own.
         names: of the checks to run. None: all.
         forked: in a process of its own, with limits. False lets a debugger in.
-        own: a version that was loaded already, instead of ``which``.
 
     Returns:
         How it went. Code that crashes, hangs or ends its process is part of the answer.
@@ -60,7 +58,7 @@ def judge(
         return result
     chosen = [c for c in load_checks(exercise, checks) if names is None or c.name in names]
     preload([exercise])
-    ours = load(exercise, which) if which else own
+    ours = load(exercise, which) if which else None
     received = _Received(exercise, chosen)
 
     def work(send: Send) -> None:

@@ -6,7 +6,7 @@ numbers (and, with torch, pass the same gradients back), raise the same error, a
 inputs. What a forward pass keeps for its backward pass is its own affair, and is not compared.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import zip_longest
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import check_context
-from groundup.course.exercises.calls import intercept, same_bytes
+from groundup.course.exercises.calls import Args, Function, Kwargs, intercept, same_bytes
 from groundup.course.exercises.checks import Check
 from groundup.course.exercises.formatting import as_array
 from groundup.course.exercises.implementations import Implementation, load, mutated
@@ -67,9 +67,7 @@ def calls(check: Check, own: Implementation, opaque: frozenset[str]) -> list[Cal
     passed: list[tuple[Any, NDArray[Any]]] = []
     given_out: list[tuple[Call, Any, list[Leaf]]] = []
 
-    def record(
-        name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def record(name: str, function: Function, args: Args, kwargs: Kwargs) -> Any:
         inputs = [*args, *kwargs.values()]
         for value in _within(inputs):
             array = as_array(value)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises.python_files import execute
@@ -27,6 +27,14 @@ class Version:
     about: str
     function: Callable[..., Any]
 
+    @classmethod
+    def of(cls, exercise: str, replaces: str, function: Callable[..., Any]) -> Self:
+        """The version that is this function; its docstring says what it is about."""
+        about = " ".join((function.__doc__ or "").split())
+        if not about:
+            raise ValueError(f"{function.__name__} needs a docstring, which says what it does")
+        return cls(exercise, replaces, function.__name__, about, function)
+
 
 class Mutant(Version):
     """A wrong version, as people really write it. What it is about is the diagnosis."""
@@ -46,7 +54,7 @@ def mutant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Mutan
     Raises:
         ValueError: the function has no docstring.
     """
-    return lambda function: Mutant(*_described(exercise, replaces, function))
+    return lambda function: Mutant.of(exercise, replaces, function)
 
 
 def variant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Variant]:
@@ -59,7 +67,7 @@ def variant(exercise: str, replaces: str) -> Callable[[Callable[..., Any]], Vari
     Raises:
         ValueError: the function has no docstring.
     """
-    return lambda function: Variant(*_described(exercise, replaces, function))
+    return lambda function: Variant.of(exercise, replaces, function)
 
 
 def mutants(exercise: Exercise) -> dict[str, Mutant]:
@@ -79,13 +87,3 @@ def _defined(path: Path, exercise: Exercise) -> list[Any]:
     """What a file of versions defines of an exercise."""
     module = execute(path.read_text(encoding="utf-8"), path, f"{path.stem}_of_{exercise.folder}")
     return [each for each in vars(module).values() if getattr(each, "exercise", "") == exercise.id]
-
-
-def _described(
-    exercise: str, replaces: str, function: Callable[..., Any]
-) -> tuple[str, str, str, str, Callable[..., Any]]:
-    """What a version consists of."""
-    about = " ".join((function.__doc__ or "").split())
-    if not about:
-        raise ValueError(f"{function.__name__} needs a docstring, which says what it does")
-    return exercise, replaces, function.__name__, about, function
