@@ -39,15 +39,11 @@ QUALIFIED = {
     "load",
     "main",
     "make_splits",
-    "parse",
-    "read",
     "report",
     "run",
     "save",
     "show",
-    "start",
     "train",
-    "words",
 }
 
 

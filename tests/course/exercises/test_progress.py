@@ -46,7 +46,7 @@ def test_best_result_stays_and_later_versions_are_told_apart(exercise: Exercise)
     best = progress.file_hash(exercise)
     write(exercise, "second")
     progress.record([result(exercise, P, F)])
-    kept = progress.read(exercise.root)["1.1"]
+    kept = progress.load(exercise.root)["1.1"]
     assert (kept.points, kept.of, kept.passed) == (2, 3, ["a", "b"])
     assert kept.best == best
     assert kept.checked == progress.file_hash(exercise) != best
@@ -64,7 +64,7 @@ def test_solved_is_dated_once_and_a_broken_version_does_not_undo_it(
     progress.record([result(exercise, P, P, P)])
     write(exercise, "broken")
     progress.record([Result(exercise, unusable="a syntax error")])
-    kept = progress.read(exercise.root)["1.1"]
+    kept = progress.load(exercise.root)["1.1"]
     assert kept.solved == "2030-01-01T00:00:00+00:00"
     assert (kept.points, kept.attempts) == (3, 2)
 
@@ -73,7 +73,7 @@ def test_the_same_version_is_one_attempt(exercise: Exercise) -> None:
     write(exercise, "first")
     for _ in range(3):
         progress.record([result(exercise, P, F)])
-    assert progress.read(exercise.root)["1.1"].attempts == 1
+    assert progress.load(exercise.root)["1.1"].attempts == 1
 
 
 def test_untouched_stub_leaves_no_trace(exercise: Exercise) -> None:
@@ -120,15 +120,15 @@ def test_damaged_file_is_set_aside_and_a_new_one_begun(exercise: Exercise, conte
     assert aside.read_bytes() == content
     assert len(said) == 1
     assert aside.name in said[0]
-    assert progress.read(exercise.root)["1.1"].points == 1
+    assert progress.load(exercise.root)["1.1"].points == 1
 
 
 def test_reading_sets_damage_aside_too(exercise: Exercise) -> None:
     progress.path(exercise.root).write_text("{")
     said: list[str] = []
-    assert progress.read(exercise.root, said.append) == {}
+    assert progress.load(exercise.root, said.append) == {}
     assert len(said) == 1
-    assert progress.read(exercise.root, said.append) == {}
+    assert progress.load(exercise.root, said.append) == {}
     assert len(said) == 1
 
 
@@ -137,7 +137,7 @@ def test_exercises_of_another_version_of_the_course_are_kept(exercise: Exercise)
         records["9.9"] = ExerciseProgress(points=5)
     write(exercise, "first")
     progress.record([result(exercise, P)])
-    assert progress.read(exercise.root)["9.9"].points == 5
+    assert progress.load(exercise.root)["9.9"].points == 5
 
 
 def test_an_error_while_changing_writes_nothing(exercise: Exercise) -> None:
@@ -148,7 +148,7 @@ def test_an_error_while_changing_writes_nothing(exercise: Exercise) -> None:
 
     with pytest.raises(ValueError, match="in between"):
         fail()
-    assert progress.read(exercise.root) == {}
+    assert progress.load(exercise.root) == {}
 
 
 def test_file_that_cannot_be_written_is_said_and_no_error(exercise: Exercise) -> None:
@@ -175,7 +175,7 @@ def test_processes_at_the_same_time_lose_nothing(exercise: Exercise) -> None:
     command = [sys.executable, "-c", COUNT_UP, str(exercise.root)]
     workers = [subprocess.Popen(command) for _ in range(3)]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
-    assert progress.read(exercise.root)["1.1"].attempts == 150
+    assert progress.load(exercise.root)["1.1"].attempts == 150
 
 
 def test_file_is_readable_json(exercise: Exercise) -> None:

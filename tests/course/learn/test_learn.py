@@ -108,7 +108,7 @@ def test_check_prints_records_and_leads_on(
     assert "groundup chapter 5 --mine 5.1" in text
     assert "groundup solution 5.1" in text
     assert "groundup watch 5.2" in text
-    kept = progress.read(course["5.1"].root)["5.1"]
+    kept = progress.load(course["5.1"].root)["5.1"]
     assert kept.solved
     assert kept.attempts == 2
 
@@ -138,7 +138,7 @@ def test_hints_come_one_by_one_the_earlier_ones_above(
         shown = [f"Hint {n} of 3\n{hint}\n" for n, hint in enumerate(exercise.hints, 1)]
         assert [each in text for each in shown] == [n <= given for n in (1, 2, 3)]
         assert ("groundup solution 5.1" in text) == (given == 3)
-        assert progress.read(exercise.root)["5.1"].hints == given
+        assert progress.load(exercise.root)["5.1"].hints == given
     with pytest.raises(UserError, match=r"5 is a chapter.*5\.1 \(Adam\)"):
         hints.hint("5")
 
@@ -162,7 +162,7 @@ def test_terminal_is_asked(
     monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or answer)
     assert hints.solution("5.1") == 0
     assert "not solved yet (0 of 3 hints given)" in asked[0]
-    records = progress.read(course["5.1"].root)
+    records = progress.load(course["5.1"].root)
     assert ("5.1" in records and records["5.1"].solution_seen is not None) == shown
 
 
@@ -179,7 +179,7 @@ def test_solution_in_a_pipe_is_code_then_explanation(
     assert "Δ = −lr m̂/(√v̂ + ε)" in text
     assert "too small by 1−βˢᵗᵉᵖ" in text
     assert "groundup watch 5.2" in text
-    kept = progress.read(course["5.1"].root)["5.1"]
+    kept = progress.load(course["5.1"].root)["5.1"]
     assert kept.solution_seen
     assert not kept.helped
 
@@ -215,7 +215,7 @@ def test_reset_keeps_a_copy_and_the_points(
     assert copy.read_text() == written
     assert copy.name in capsys.readouterr().out
     assert exercise.file.read_text() == stub_text(exercise)
-    assert progress.read(exercise.root)["5.1"].points == exercise.points
+    assert progress.load(exercise.root)["5.1"].points == exercise.points
     exercise.file.unlink()
     assert hints.reset("5.1") == 0
     assert exercise.file.read_text() == stub_text(exercise)
@@ -275,7 +275,7 @@ def test_points_of_an_earlier_version_stay(
     exercise.file.write_text(first + second)
     check("5.2")
     out = capsys.readouterr().out
-    half = progress.read(exercise.root)["5.2"].points
+    half = progress.load(exercise.root)["5.2"].points
     assert 0 < half < exercise.points
     assert f"Points: {half} of {exercise.points}" in out
     exercise.file.write_text(first + second.replace("raise NotImplementedError", "return str"))

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundup.course.authoring.imports import Import, binds, needed_imports, words
+from groundup.course.authoring.imports import Import, binds, identifiers, needed_imports
 from groundup.course.catalogue import Target
 from groundup.course.modules import module_file
 from groundup.lab.errors import UserError
@@ -91,7 +91,7 @@ def _find(tree: ast.Module, target: Target) -> _Function:
         if isinstance(part, ast.Attribute) and re.fullmatch(r"__\w*[^_]_?", part.attr) and parents:
             raise UserError(f"{target}: it uses {part.attr}, which is private to its class")
     for decorator in node.decorator_list:
-        if {"property", "cached_property", "setter"} & set(words(decorator)):
+        if {"property", "cached_property", "setter"} & set(identifiers(decorator)):
             raise UserError(f"{target}: it is a property, which is not called")
     return node
 

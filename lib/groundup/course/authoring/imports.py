@@ -96,7 +96,7 @@ def binds(node: ast.stmt) -> list[str]:
     return [part.id for part in parts if isinstance(part, ast.Name)]
 
 
-def words(node: ast.expr) -> list[str]:
+def identifiers(node: ast.expr) -> list[str]:
     """Every name and attribute in an expression."""
     names = (part for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute))
     return [name.id if isinstance(name, ast.Name) else name.attr for name in names]
@@ -105,7 +105,7 @@ def words(node: ast.expr) -> list[str]:
 def _module_imports(tree: ast.Module, package: str) -> Iterator[Import]:
     for node in tree.body:
         # What annotations alone need is under TYPE_CHECKING: another file may import it.
-        typing = isinstance(node, ast.If) and "TYPE_CHECKING" in words(node.test)
+        typing = isinstance(node, ast.If) and "TYPE_CHECKING" in identifiers(node.test)
         for part in node.body if isinstance(node, ast.If) and typing else [node]:
             if isinstance(part, ast.Import):
                 yield from (Import("", alias.name, alias.asname or "") for alias in part.names)
@@ -147,7 +147,7 @@ def _annotation_names(node: ast.AST) -> set[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return _annotation_names(ast.parse(node.value, mode="eval"))
     children = list(ast.iter_child_nodes(node))
-    if isinstance(node, ast.Subscript) and words(node.value)[-1:] == ["Literal"]:
+    if isinstance(node, ast.Subscript) and identifiers(node.value)[-1:] == ["Literal"]:
         children = [node.value]  # the texts in Literal["…"] name nothing
     return {name for child in children for name in _annotation_names(child)}
 

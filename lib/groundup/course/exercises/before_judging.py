@@ -5,7 +5,7 @@ from collections.abc import Callable
 _waiting: list[Callable[[], None]] = []
 
 
-def register(action: Callable[[], None]) -> None:
+def add_action(action: Callable[[], None]) -> None:
     """Have something done before the first judgement.
 
     A run that swaps functions takes its swaps back: a check is of the library as it is.

@@ -32,7 +32,7 @@ class _Clock:
     crash = -1
 
 
-def start(seconds: float, crash: int) -> None:
+def start_clock(seconds: float, crash: int) -> None:
     """Give this process so much time from now on.
 
     Args:
@@ -55,7 +55,7 @@ def stop() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def shorten(seconds: float) -> None:
+def reduce_to(seconds: float) -> None:
     """Leave this process at most so much time from now on. Without a clock it does nothing."""
     if _Clock.seconds:
         _set(min(seconds, max(_Clock.ends - time.monotonic(), 0.001)))
@@ -66,7 +66,7 @@ def time_is_up() -> bool:
     return time.monotonic() >= _Clock.ends
 
 
-def check() -> None:
+def raise_if_over() -> None:
     """Raise :class:`OutOfTime` if the time is up: the code may have swallowed the alarm."""
     if time_is_up():
         raise OutOfTime(_name())

@@ -7,7 +7,7 @@ from groundup.course.exercises import deadline
 from groundup.course.exercises.checks import CheckFailure
 from groundup.course.exercises.deadline import OutOfTime
 from groundup.course.exercises.formatting import WIDTH, legible, shorten
-from groundup.course.exercises.python_files import read
+from groundup.course.exercises.python_files import read_source
 
 _LONGEST = 300  # characters of an error's text that are shown
 
@@ -23,7 +23,7 @@ def line_of(error: BaseException, path: Path) -> str:
     """The text of that line, with its number; empty if it passed through none."""
     lines = _lines(error, path)
     try:
-        texts = read(path, path.name).splitlines()
+        texts = read_source(path, path.name).splitlines()
     except CheckFailure:
         return ""
     if not lines or lines[-1] > len(texts):

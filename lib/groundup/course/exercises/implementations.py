@@ -16,7 +16,7 @@ from groundup.course.exercises.error_messages import line_of, raised
 from groundup.course.exercises.forbidden_names import forbidden_use
 from groundup.course.exercises.mutants import Version, mutants
 from groundup.course.exercises.process_state import isolated
-from groundup.course.exercises.python_files import Parsed, execute, parse
+from groundup.course.exercises.python_files import Parsed, execute_file, parse_file
 from groundup.course.exercises.signatures import signature_fault
 from groundup.lab.errors import UserError
 
@@ -81,7 +81,7 @@ def mutated(solution: Implementation, by: Version, exercise: Exercise) -> Implem
 
 def _known(exercise: Exercise, path: Path, text: str) -> Implementation:
     """The stub or the solution, which are as they must be."""
-    module = vars(execute(text, path, f"exercise_{exercise.stem}"))
+    module = vars(execute_file(text, path, f"exercise_{exercise.stem}"))
     names = [target.name for target in exercise.targets]
     return Implementation(SimpleNamespace(**{name: module[name] for name in names}), path)
 
@@ -91,7 +91,7 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
     reset = f"Run groundup reset {exercise.id} to get it back." if path == exercise.file else ""
     if not path.is_file():
         raise CheckFailure(f"There is no {where}. {reset}".rstrip())
-    parsed = parse(path, where)
+    parsed = parse_file(path, where)
     if not parsed.tree.body:
         raise CheckFailure(f"{where} is empty. {reset}".rstrip())
     if says := forbidden_use(exercise, parsed.tree):
@@ -99,7 +99,7 @@ def _learners(exercise: Exercise, path: Path) -> Implementation:
     stub = vars(load(exercise, "stub").functions)  # before: both are one module to Python
     try:
         with isolated():
-            module = execute(parsed.text, path, f"exercise_{exercise.stem}")
+            module = execute_file(parsed.text, path, f"exercise_{exercise.stem}")
     except CheckFailure as failure:
         raise CheckFailure(f"{where} can't be used. {failure.says}") from None
     except BaseException as error:

@@ -210,5 +210,5 @@ def _judge(
             break
     if wrong and diagnosis:
         if not known:
-            deadline.shorten(_MATCHING)
+            deadline.reduce_to(_MATCHING)
         yield {"diagnosis": diagnosis(own)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from groundup.course.catalogue import Exercise
-from groundup.course.exercises.python_files import execute
+from groundup.course.exercises.python_files import execute_file
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,6 @@ def variants(exercise: Exercise) -> dict[str, Variant]:
 
 def _defined(path: Path, exercise: Exercise) -> list[Any]:
     """What a file of versions defines of an exercise."""
-    module = execute(path.read_text(encoding="utf-8"), path, f"{path.stem}_of_{exercise.folder}")
+    text = path.read_text(encoding="utf-8")
+    module = execute_file(text, path, f"{path.stem}_of_{exercise.folder}")
     return [each for each in vars(module).values() if getattr(each, "exercise", "") == exercise.id]

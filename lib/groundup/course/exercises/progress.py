@@ -74,7 +74,7 @@ def warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def read(root: Path, say: Say = warn) -> dict[str, ExerciseProgress]:
+def load(root: Path, say: Say = warn) -> dict[str, ExerciseProgress]:
     """The records, by the exercise's id.
 
     Args:
@@ -85,7 +85,7 @@ def read(root: Path, say: Say = warn) -> dict[str, ExerciseProgress]:
         return {}
     with _locked(root):
         try:
-            return _load(root, say)
+            return _read_under_lock(root, say)
         except OSError as error:
             say(f"progress can't be read: {path(root)}: {error.strerror}")
             return {}
@@ -104,7 +104,7 @@ def changing(root: Path, say: Say = warn) -> Iterator[dict[str, ExerciseProgress
     """
     with _locked(root):
         try:
-            records = _load(root, say)
+            records = _read_under_lock(root, say)
         except OSError as error:
             say(f"progress is not kept: {path(root)}: {error.strerror}")
             yield {}
@@ -176,7 +176,7 @@ def _data(records: dict[str, ExerciseProgress]) -> dict[str, object]:
     return {"version": VERSION, "exercises": {name: asdict(each) for name, each in records.items()}}
 
 
-def _load(root: Path, say: Say) -> dict[str, ExerciseProgress]:
+def _read_under_lock(root: Path, say: Say) -> dict[str, ExerciseProgress]:
     """Read the file under the lock."""
     file = path(root)
     try:

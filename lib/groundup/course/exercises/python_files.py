@@ -33,7 +33,7 @@ class Parsed:
     tree: ast.Module
 
 
-def parse(path: Path, where: str) -> Parsed:
+def parse_file(path: Path, where: str) -> Parsed:
     """Read a file: byte order mark, coding line and line ends as Python takes them.
 
     Args:
@@ -43,7 +43,7 @@ def parse(path: Path, where: str) -> Parsed:
     Raises:
         CheckFailure: it can't be read, or is not valid Python. The message names line and remedy.
     """
-    text = read(path, where)
+    text = read_source(path, where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -54,7 +54,7 @@ def parse(path: Path, where: str) -> Parsed:
         raise CheckFailure(f"{where} is nested too deeply for Python to read it.") from None
 
 
-def read(path: Path, where: str) -> str:
+def read_source(path: Path, where: str) -> str:
     """The text of a file, which need not be valid Python.
 
     Raises:
@@ -66,7 +66,7 @@ def read(path: Path, where: str) -> str:
         raise CheckFailure(f"{where} can't be read: {error.strerror}.") from None
 
 
-def execute(text: str, path: Path, name: str) -> ModuleType:
+def execute_file(text: str, path: Path, name: str) -> ModuleType:
     """Run a file as a module. It is read each time: no cache can be older than the file."""
     module = ModuleType(name)
     module.__file__ = str(path)

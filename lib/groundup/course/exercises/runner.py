@@ -20,7 +20,7 @@ from groundup.course.exercises.error_messages import line_of, raised
 from groundup.course.exercises.formatting import indent, show
 from groundup.course.exercises.implementations import Implementation
 from groundup.course.exercises.process_state import isolated
-from groundup.course.exercises.python_files import compiled, read
+from groundup.course.exercises.python_files import compiled, read_source
 from groundup.lab.errors import UserError
 
 
@@ -65,7 +65,7 @@ def load_checks(exercise: Exercise, file: Path | None = None) -> list[Check]:
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     try:
-        exec(compiled(read(path, path.name), path), vars(module))
+        exec(compiled(read_source(path, path.name), path), vars(module))
     except Exception as error:
         raise UserError(f"{path} can't be used: {type(error).__name__}: {error}") from error
     found = [value for value in vars(module).values() if isinstance(value, Check)]
@@ -102,9 +102,9 @@ def run_check(check: Check, own: Implementation) -> Outcome:
     try:
         with isolated(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            deadline.check()
+            deadline.raise_if_over()
             check.run(last.functions)
-            deadline.check()
+            deadline.raise_if_over()
     except CheckFailure as failure:
         return Outcome(check, Verdict.FAILED, str(failure))
     except BaseException as error:

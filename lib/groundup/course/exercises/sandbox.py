@@ -210,7 +210,7 @@ def _child(
         except OSError:
             end(_PIPE_CLOSED)
 
-    deadline.start(limits.seconds, crash)
+    deadline.start_clock(limits.seconds, crash)
     try:
         work(send)
     except OutOfTime:

@@ -58,7 +58,7 @@ def verdict(exercise: Exercise) -> Result:
     text = section(result)
     print_section(text.rstrip("\n") if result.unwritten else text)
     kept = min(
-        progress.read(exercise.root).get(exercise.id, ExerciseProgress()).points, exercise.points
+        progress.load(exercise.root).get(exercise.id, ExerciseProgress()).points, exercise.points
     )
     if kept > result.points:
         print_line(

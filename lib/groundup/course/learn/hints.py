@@ -56,7 +56,7 @@ def hint(selection: str) -> int:
 
 def offer(exercise: Exercise) -> None:
     """Name the command that helps with an exercise that is not solved."""
-    given = progress.read(exercise.root).get(exercise.id, ExerciseProgress()).hints
+    given = progress.load(exercise.root).get(exercise.id, ExerciseProgress()).hints
     left = len(exercise.hints) - given
     if left > 0:
         about = f"if you are stuck: hint {given + 1} of {len(exercise.hints)}"
@@ -81,7 +81,7 @@ def solution(selection: str, yes: bool = False) -> int:
     if not exercise.solution.is_file():
         where = exercise.solution.relative_to(root)
         raise UserError(f"there is no {where}: run groundup course build to get it")
-    record = progress.read(root).get(exercise.id, ExerciseProgress())
+    record = progress.load(root).get(exercise.id, ExerciseProgress())
     if record.solved is None and not yes and not _agreed(exercise, record):
         print_command(f"groundup hint {exercise.id}", "gives a hint instead")
         return 0

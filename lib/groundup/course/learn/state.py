@@ -41,7 +41,7 @@ class ExerciseState:
 
 def exercise_states(root: Path) -> list[ExerciseState]:
     """Every exercise of a clone, in the order of the course."""
-    records = progress.read(root)
+    records = progress.load(root)
     return [_state(each, records.get(each.id, ExerciseProgress())) for each in catalogue(root)]
 
 

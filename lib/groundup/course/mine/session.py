@@ -55,7 +55,7 @@ class Session:
         session._note_the_end()
         atexit.register(session._end)
         session.hook.start()
-        before_judging.register(session.cancel)
+        before_judging.add_action(session.cancel)
 
     def cancel(self) -> None:
         """Swap nothing and say nothing, and have no process that follows do so.
