@@ -13,7 +13,9 @@ BIN := .venv/bin
 NEWEST := .venv-newest/bin
 PIP := -m pip install --disable-pip-version-check --quiet
 GROUNDUP := $(BIN)/python -m groundup
-PYTEST := -m pytest -q -m "not slow" -n auto --maxprocesses 4 --dist loadgroup
+PYTEST := -m pytest -q -m "not slow" -n logical --maxprocesses 4 --dist loadgroup
+# Compiled files are kept, whatever the shell says: the tests start the command line often.
+FOR_TESTS := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 LOCK := $(BIN)/uv pip compile --quiet --no-python-downloads --python $(BIN)/python \
     --constraint $(CAPS) --no-annotate --custom-compile-command "make lock" \
     $(EVERYTHING:%=--extra %) --output-file constraints.txt pyproject.toml
@@ -63,7 +65,7 @@ quick: .venv/.full
 
 test: .venv/.full
 	@echo "Running the tests: layers against finite differences, torch, transformers, mteb."
-	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
+	$(FOR_TESTS) $(BIN)/python $(PYTEST)
 
 setup: .venv/.full
 
@@ -82,7 +84,7 @@ newest:
 	@echo "Installing the newest versions in .venv-newest"
 	$(call install_everything,$(NEWEST),$(CAPS))
 	@$(NEWEST)/python -m pip freeze --exclude-editable
-	OMP_NUM_THREADS=1 $(NEWEST)/python $(PYTEST)
+	$(FOR_TESTS) $(NEWEST)/python $(PYTEST)
 
 docs: .venv/.full
 	$(GROUNDUP) docs serve --port $(PORT)

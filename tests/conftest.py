@@ -12,7 +12,7 @@ import sysconfig
 import termios
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,72 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file run in one process, so that what they share is made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
-def run_ranks() -> Callable[..., list[str]]:
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported torch and transformers, from which others are forked."""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "helpers" / "fork_server.py")],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+            "HF_HOME": str(tmp_path_factory.mktemp("hf")),
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    yield server
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)  # with the processes of a test that has given up
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def run_forked(
+    fork_server: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., list[str]]:
+    """Run a script in processes that get a dictionary of variables each: what each has printed.
+
+    They are forked from one that has not imported groundup; all must succeed.
+    """
+
+    def run(
+        script: Path,
+        *arguments: object,
+        variables: Sequence[dict[str, str]] = ({},),
+        together: bool = False,  # what goes to stderr, with the output
+    ) -> list[str]:
+        folder = tmp_path_factory.mktemp("processes")
+        outputs = [folder / f"{number}.txt" for number in range(len(variables))]
+        given = [str(each) for each in arguments]
+        jobs = [
+            (str(script), given, own, str(output), str(output if together else f"{output}.errors"))
+            for own, output in zip(variables, outputs, strict=True)
+        ]
+        assert fork_server.stdin is not None
+        assert fork_server.stdout is not None
+        print(json.dumps(jobs), file=fork_server.stdin, flush=True)
+        codes = json.loads(fork_server.stdout.readline())
+        for number, (code, output) in enumerate(zip(codes, outputs, strict=True)):
+            said = "".join(each.read_text() for each in folder.glob(f"{output.name}*"))
+            assert code == 0, f"process {number} of {len(codes)}: {code}\n{said}"
+        return [output.read_text() for output in outputs]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_ranks(run_forked: Callable[..., list[str]]) -> Callable[..., list[str]]:
     """Run a script in N processes with the environment that torchrun gives; all must succeed.
 
     The function returns the output of each process.
@@ -40,33 +104,13 @@ def run_ranks() -> Callable[..., list[str]]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         shared = {
-            **os.environ,
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "WORLD_SIZE": str(processes),
             "LOCAL_WORLD_SIZE": str(processes),
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
         }
-        command = [sys.executable, str(script), *map(str, arguments)]
-        started = [
-            subprocess.Popen(
-                command,
-                env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for rank in range(processes)
-        ]
-        try:
-            outputs = [process.communicate(timeout=120)[0] for process in started]
-        finally:
-            for process in started:
-                process.kill()
-        for rank, (process, output) in enumerate(zip(started, outputs, strict=True)):
-            assert process.returncode == 0, f"process {rank} of {processes}:\n{output}"
-        return outputs
+        ranks = [shared | {"RANK": str(r), "LOCAL_RANK": str(r)} for r in range(processes)]
+        return run_forked(script, *arguments, variables=ranks, together=True)
 
     return run
 

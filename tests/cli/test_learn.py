@@ -1,5 +1,7 @@
 """The learner's commands as they are called, in a clone of the test's own."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -9,11 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groundup.cli import main
 from groundup.course import clone
 from groundup.course.authoring.stubs import stub_text
 from groundup.course.catalogue import Exercise, catalogue
@@ -27,7 +31,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("clone")
     here = clone.root()
     leave = shutil.ignore_patterns(
-        "__pycache__", "*.egg-info", "progress*.json", "*.bak-*", "ch0[1-467]_*"
+        "__pycache__", "*.egg-info", "progress*.json", "*.bak-*", "ch0[1-4]_*", "ch0[7-9]_*", "ch1*"
     )
     for name in ("lib", "exercises", "solutions", "chapters"):
         shutil.copytree(here / name, root / name, ignore=leave)
@@ -35,13 +39,18 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def stubs(copied: Path) -> dict[str, tuple[Exercise, str]]:
+    """Its exercises, each with the text that a learner begins with."""
+    return {each.id: (each, stub_text(each)) for each in catalogue(copied)}
+
+
 @pytest.fixture
-def course(copied: Path) -> Iterator[dict[str, Exercise]]:
+def course(copied: Path, stubs: dict[str, tuple[Exercise, str]]) -> Iterator[dict[str, Exercise]]:
     """Its exercises, all unwritten."""
-    found = {each.id: each for each in catalogue(copied)}
-    for each in found.values():
-        each.file.write_text(stub_text(each))
-    yield found
+    for each, text in stubs.values():
+        each.file.write_text(text)
+    yield {id: each for id, (each, _) in stubs.items()}
     for path in copied.glob("exercises/progress*.json"):
         path.unlink()
 
@@ -68,6 +77,24 @@ def run(copied: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def call(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Call a command in this process, which needs no imports for it."""
+    monkeypatch.setattr(clone, "root", lambda: copied)
+    monkeypatch.setenv("EDITOR", "no-such-editor")
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(copied), redirect_stdout(out), redirect_stderr(err):
+            code = main(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    return called
+
+
 def test_from_start_to_the_first_solved_exercise(copied: Path, course: dict[str, Exercise]) -> None:
     began = run(copied, "start")
     assert began.returncode == 0, began.stderr
@@ -92,7 +119,7 @@ def test_from_start_to_the_first_solved_exercise(copied: Path, course: dict[str,
         (["hint"], ["exercise", "--help"]),
         (["hint", "5.99"], ["'5.99'", "5.1 (Adam)"]),
         (["check", "nonsense"], ["'nonsense'"]),
-        (["check", "99"], ["'99'", "a chapter with exercises: 5, 8 to 11, 19"]),
+        (["check", "99"], ["'99'", "a chapter with exercises: 5 to 6"]),
         (["watch", "77"], ["'77'"]),
         (["watch", "adan"], ["'adan'", "Did you mean 5.1 (Adam)"]),
         (["watch", "--edit"], ["no program no-such-editor", "$EDITOR"]),
@@ -108,9 +135,12 @@ def test_from_start_to_the_first_solved_exercise(copied: Path, course: dict[str,
     ],
 )
 def test_wrong_calls(
-    copied: Path, course: dict[str, Exercise], arguments: list[str], words: list[str]
+    call: Callable[..., subprocess.CompletedProcess[str]],
+    course: dict[str, Exercise],
+    arguments: list[str],
+    words: list[str],
 ) -> None:
-    result = run(copied, *arguments)
+    result = call(*arguments)
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
@@ -121,8 +151,10 @@ def test_wrong_calls(
     "command",
     ["start", "check", "watch", "hint", "solution", "reset", "progress", "grade"],
 )
-def test_help_has_an_example(copied: Path, command: str) -> None:
-    result = run(copied, command, "--help")
+def test_help_has_an_example(
+    call: Callable[..., subprocess.CompletedProcess[str]], command: str
+) -> None:
+    result = call(command, "--help")
     assert result.returncode == 0
     assert f"Example: groundup {command}" in result.stdout
 
@@ -145,11 +177,14 @@ def test_grade_is_one_json_document(copied: Path, course: dict[str, Exercise]) -
 
 @pytest.mark.parametrize("named", ["adam", ADAM, f"solutions/{ADAM[10:]}", "test_5_1_adam.py"])
 def test_names_and_paths_are_taken_everywhere(
-    copied: Path, course: dict[str, Exercise], named: str
+    copied: Path,
+    call: Callable[..., subprocess.CompletedProcess[str]],
+    course: dict[str, Exercise],
+    named: str,
 ) -> None:
     shutil.copy(course["5.1"].solution, copied / ADAM)
     for command in ("check", "hint", "solution", "grade", "reset"):
-        result = run(copied, command, named)
+        result = call(command, named)
         assert result.returncode == 0, result.stderr
         assert "Adam" in result.stdout or command == "reset"
     assert (copied / ADAM).read_text() == stub_text(course["5.1"])

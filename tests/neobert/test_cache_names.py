@@ -1,8 +1,6 @@
 """The cache by both of its names, with whichever of them transformers itself has."""
 
 import inspect
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -155,15 +153,8 @@ print(type(net).__module__.split(".")[0])
 """
 
 
-def test_both_names_without_the_library(model, tmp_path):
+def test_both_names_without_the_library(model, run_forked, tmp_path):
     model().save(tmp_path / "model")
-    done = subprocess.run(
-        [sys.executable, "-c", _REBUILT, str(tmp_path / "model")],
-        cwd=tmp_path,
-        env={"PATH": "", "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["transformers_modules"]
+    (tmp_path / "rebuilt.py").write_text(_REBUILT)
+    (printed,) = run_forked(tmp_path / "rebuilt.py", tmp_path / "model")
+    assert printed.split() == ["transformers_modules"]

@@ -1,8 +1,5 @@
 """The kernels for the CPU are the plain functions, forward and backward, and can be turned off."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -102,10 +99,8 @@ def test_a_compiler_sees_the_plain_functions():
 
 
 @pytest.mark.parametrize(("value", "plain"), [("1", True), ("0", False)])
-def test_the_environment_turns_it_off(value, plain):
-    code = "from groundup.neobert import cpu_kernels; print(cpu_kernels.PLAIN)"
-    environment = {"GROUNDUP_PLAIN": value, "OMP_NUM_THREADS": "1", "PATH": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == str(plain)
+def test_the_environment_turns_it_off(value, plain, run_forked, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from groundup.neobert import cpu_kernels; print(cpu_kernels.PLAIN)")
+    (printed,) = run_forked(script, variables=[{"GROUNDUP_PLAIN": value}])
+    assert printed.strip() == str(plain)

@@ -1,8 +1,6 @@
 """The causal decoder against NumPy, against Llama, and its cache against the full pass."""
 
 import json
-import subprocess
-import sys
 from functools import partial
 
 import numpy as np
@@ -508,25 +506,14 @@ print(type(model).__module__.split(".")[0], type(base).__name__)
 """
 
 
-def test_rebuilt_in_a_process_without_the_library(model, tmp_path):
+def test_rebuilt_in_a_process_without_the_library(model, run_forked, tmp_path):
     net = model(dtype=torch.float32, num_key_value_heads=2)
     net.save(tmp_path / "model")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            _REBUILD,
-            str(tmp_path / "model"),
-            str(tmp_path / "out.safetensors"),
-        ],
-        cwd=tmp_path,
-        env={"PATH": "", "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
+    (tmp_path / "rebuild.py").write_text(_REBUILD)
+    (printed,) = run_forked(
+        tmp_path / "rebuild.py", tmp_path / "model", tmp_path / "out.safetensors"
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["transformers_modules", "NeoDecoderModel"]
+    assert printed.split() == ["transformers_modules", "NeoDecoderModel"]
     outputs = load_file(tmp_path / "out.safetensors")
     ids = torch.arange(1, 9).view(2, 4)
     assert torch.equal(outputs["logits"], net(ids).logits)

@@ -1,8 +1,6 @@
 """NeoBERT on disk: exact round trips, in processes that know the library and in some that don't."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -67,20 +65,6 @@ def model() -> NeoBERTForMaskedLM:
 def padded_batch() -> tuple[Tensor, Tensor]:
     ids = torch.randint(0, 50, (3, 9), generator=torch.Generator().manual_seed(1))
     return ids, (torch.arange(9) < torch.tensor([[9], [4], [6]])).long()
-
-
-def fresh(code: str, cwd: Path, *arguments: object) -> str:
-    """Run code in a new process, and give back what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=cwd,
-        env={"PATH": "", "HF_HOME": str(cwd / "hf"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +141,13 @@ def all_saved(tmp_path_factory) -> tuple[Path, dict[str, Tensor]]:
 @pytest.mark.parametrize(
     ("library", "home"), [("with", "groundup"), ("without", "transformers_modules")]
 )
-def test_rebuilt_in_a_fresh_process(all_saved, tmp_path, library, home):
+def test_rebuilt_in_a_fresh_process(all_saved, run_forked, tmp_path, library, home):
     """Each from its own directory, and the encoder from every one of them."""
     directory, expected = all_saved
     outputs = tmp_path / "outputs.safetensors"
-    lines = fresh(_REBUILD, tmp_path, directory, library, outputs).splitlines()
+    (tmp_path / "rebuild.py").write_text(_REBUILD)
+    (printed,) = run_forked(tmp_path / "rebuild.py", directory, library, outputs)
+    lines = printed.splitlines()
     assert len(lines) == 8
     assert all(line.startswith(f"{home} NeoBERT") for line in lines)
     received = load_file(outputs)
