@@ -33,9 +33,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from digits_ablations import ABLATIONS
-from digits_page import interval
 
 from groundup.lab.files import read_json, write_json
+from groundup.lab.intervals import wilson_interval
 from groundup.scratch import language
 from groundup.scratch.decoder import Decoder
 from groundup.scratch.encoder import Encoder, EncoderConfig
@@ -210,7 +210,7 @@ def measure(name: str, seeds: list[int], quick: bool) -> None:
                 keep(name, {"date": f"{datetime.now(UTC):%Y-%m-%d}", **head}, runs)
     for row in pooled(runs):
         right, total = row["right"]["all"], row["total"]["all"]
-        low, high = interval(right, total)
+        low, high = wilson_interval(right, total)
         print(
             f"{row['variant']:48} {right:,} of {total:,}: {right / total:.2%} "
             f"[{low:.2%}, {high:.2%}]"

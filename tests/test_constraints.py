@@ -58,7 +58,8 @@ def names(*extras: str) -> set[str]:
 def imports(*folders: str) -> dict[str, set[str]]:
     """The distributions that the code of some folders imports, each with its files."""
     found: dict[str, set[str]] = {}
-    own = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    scripts = ("benchmarks", "docs/build", "tests/helpers")
+    own = {path.stem for folder in scripts for path in (ROOT / folder).glob("*.py")}
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         if "node_modules" in path.parts:
             continue

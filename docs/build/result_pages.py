@@ -1,12 +1,13 @@
 """The pages that show results: of the benchmarks that have been run, and of the ladder."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from templates import fill
+
+from groundup.lab.intervals import wilson_interval
 
 RESULTS = Path("benchmarks/results")
 _OPERATIONS = ("First", "Second", "Last", "Max", "Min")
@@ -40,7 +41,7 @@ def digits_page(result: Mapping[str, Any]) -> str:
     """
     sections = dict.fromkeys(("digits", "two_digits", "ablations", "six_layers"))
     sections |= {name.replace("-", "_"): part for name, part in result.items()}
-    return fill("digits.md", operations=_OPERATIONS, interval=interval, **sections)
+    return fill("digits.md", operations=_OPERATIONS, interval=wilson_interval, **sections)
 
 
 def ladder_page() -> str:
@@ -50,26 +51,6 @@ def ladder_page() -> str:
     errors = {cell.forms: cell.error for cell in compare_forms()}
     limits = sorted({form.limit for form in FORMS})
     return fill("ladder.md", names=[form.name for form in FORMS], errors=errors, limits=limits)
-
-
-def interval(right: int, total: int) -> tuple[float, float]:
-    r"""The 95% interval of a share (Wilson, 1927), which stays inside 0 to 1 even at 100%.
-
-    Args:
-        right: how many of ``total`` were right.
-        total: how many there were, at least 1.
-
-    Derivation:
-        It holds the shares :math:`p` that lie within 1.96 of their own standard errors of what was
-        measured: :math:`(\hat p - p)^2 \le z^2 p(1-p)/n`, solved for :math:`p`.
-    """
-    z = 1.959964
-    share = right / total
-    middle = share + z * z / (2 * total)
-    half = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    below = 1 + z * z / total
-    # At the ends rounding leaves a trace beyond 0 and 1.
-    return max((middle - half) / below, 0.0), min((middle + half) / below, 1.0)
 
 
 def packing_gains(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """The checks of exercise 2.5, the gradient by central differences."""
 
 import math
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -109,17 +108,17 @@ def test_matrix(own: Any) -> None:
 def test_refuses_float32(own: Any) -> None:
     """an x that is not float64 raises ValueError, before f is called"""
 
+    calls: list[float] = []
+
     def f() -> float:
-        raise RuntimeError
+        calls.append(0.0)
+        return 0.0
 
     for dtype in (np.float32, np.float16, np.int64):
         x = np.ones(2, dtype)
         with expect.raises(ValueError, f"x is {x.dtype}", {"x": x}):
-            own.numerical_gradient(lambda: 0.0, x)
-        try:
-            with suppress(ValueError):
-                own.numerical_gradient(f, x)
-        except RuntimeError:
+            own.numerical_gradient(f, x)
+        if calls:
             expect.fail(f"x is {x.dtype} and refused, but f is called before that.", given={"x": x})
 
 

@@ -5,8 +5,7 @@ import numpy as np
 from groundup.course.exercises.mutants import mutant
 from groundup.scratch.analysis import attention_entropy, without_head
 from groundup.scratch.encoder import Encoder
-from groundup.scratch.tasks.digits import OPERATIONS
-from groundup.scratch.trainer import accuracy
+from groundup.scratch.tasks.digits import OPERATIONS, accuracy
 
 
 def _logs(weights):

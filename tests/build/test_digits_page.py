@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from result_pages import RESULTS, digits_page, interval
+from result_pages import RESULTS, digits_page
+
+from groundup.lab.intervals import wilson_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("all", "First", "Second", "Last", "Max", "Min")
@@ -40,7 +42,7 @@ def _page(**parts: dict) -> str:
 
 def test_the_ends_of_an_interval_solve_the_equation_they_come_from():
     for right, total in ((0, 10), (1, 10), (5, 10), (497, 500), (2500, 2500)):
-        low, high = interval(right, total)
+        low, high = wilson_interval(right, total)
         share = right / total
         for end in (low, high):
             distance = abs(share - end)
@@ -52,7 +54,7 @@ def test_the_ends_of_an_interval_solve_the_equation_they_come_from():
 def test_an_interval_covers_the_true_share():
     rng = np.random.default_rng(0)
     for share in (0.5, 0.9, 0.99):
-        ends = [interval(int(right), 500) for right in rng.binomial(500, share, 2000)]
+        ends = [wilson_interval(int(right), 500) for right in rng.binomial(500, share, 2000)]
         covered = np.mean([low <= share <= high for low, high in ends])
         assert 0.92 < covered < 0.98
 

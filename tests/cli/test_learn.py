@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -305,7 +306,10 @@ def test_watch_without_a_terminal_goes_on_and_opens_the_editor(
     result = subprocess.run(
         [sys.executable, "-m", "groundup", "watch", "--edit"],
         cwd=copied,
-        env={**environment(copied), "VISUAL": f"{sys.executable} '{editor}' --wait"},
+        env={
+            **environment(copied),
+            "VISUAL": f"{shlex.quote(sys.executable)} {shlex.quote(str(editor))} --wait",
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

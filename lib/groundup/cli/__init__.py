@@ -16,7 +16,7 @@ EXTRAS = {
     **dict.fromkeys(("matplotlib", "cycler"), "plot"),
     **dict.fromkeys(("jupytext", "jupyter_client", "nbclient", "nbformat", "IPython"), "docs"),
     **dict.fromkeys(("griffe", "latex2mathml"), "docs"),
-    "pytest": "learn",
+    **dict.fromkeys(("packaging", "pytest"), "learn"),
 }
 
 
