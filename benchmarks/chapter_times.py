@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from groundup.apps.tour.plan import FULL
-from groundup.course.chapters import pages
+from groundup.course.chapters import navigation
 from groundup.doctor.probes import PROBES
 from groundup.doctor.report import examine
 from groundup.doctor.times import PROBE_OF, expected_times, speeds
@@ -41,7 +41,7 @@ def speed() -> dict[str, float]:
     return speeds(examine(probe for probe in PROBES if probe.name in wanted))
 
 
-def run(chapter: pages.Chapter) -> tuple[float, float]:
+def run(chapter: navigation.Chapter) -> tuple[float, float]:
     """A chapter as a script: seconds by the clock, and of the processor in all its threads."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as runs:  # for its figures
@@ -64,7 +64,7 @@ def tour_fixed_seconds() -> float:
     return sum(loop.seconds or 0.0 for loop in loops)
 
 
-def measure(chapters: list[pages.Chapter], repeats: int) -> None:
+def measure(chapters: list[navigation.Chapter], repeats: int) -> None:
     """Run the chapters and the two pieces of work in turn, and write the result."""
     seconds: dict[str, list[float]] = {chapter.path.stem: [] for chapter in chapters}
     measured = [speed()]
@@ -89,7 +89,7 @@ def measure(chapters: list[pages.Chapter], repeats: int) -> None:
     print(f"kept in {RESULTS}")
 
 
-def compare(chapters: list[pages.Chapter]) -> None:
+def compare(chapters: list[navigation.Chapter]) -> None:
     """Print each chapter's estimate beside the time it then takes."""
     here = speed()
     print("milliseconds: " + ", ".join(f"{name} {value:.2f}" for name, value in here.items()))
@@ -116,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.repeats < 1:
         parser.error(f"--repeats must be at least 1: got {options.repeats}")
-    chapters = pages.chapters(ROOT / "chapters")
+    chapters = navigation.chapters(ROOT / "chapters")
     if options.compare:
         compare(chapters)
     else:

@@ -11,7 +11,7 @@ import pytest
 
 import groundup
 from groundup.course import clone
-from groundup.course.chapters.pages import reference_pages
+from groundup.course.chapters.navigation import reference_pages
 from groundup.lab.lazy import exports
 
 LIBRARY = clone.root() / "lib"

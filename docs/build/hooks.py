@@ -13,7 +13,7 @@ from mkdocs.structure.pages import Page
 from proved_page import proved_page
 from result_pages import result_pages
 
-from groundup.course.chapters import pages
+from groundup.course.chapters import navigation
 from groundup.course.chapters.render import cached_render
 from groundup.lab.errors import GroundUpError, WorkError
 
@@ -35,13 +35,13 @@ def on_config(config: MkDocsConfig) -> None:
     """The navigation from what exists, and KaTeX if it is installed."""
     root, docs = _root(config), Path(config.docs_dir)
     try:
-        existing = pages.chapters(root / "chapters")
+        existing = navigation.chapters(root / "chapters")
     except WorkError as error:
         raise PluginError(str(error)) from None
     results.clear()
     results.update(result_pages(root))
     made = ("proved.md", *results)
-    config.nav = pages.navigation(existing, _notebooks(root), docs, root / "lib", made)
+    config.nav = navigation.site_navigation(existing, _notebooks(root), docs, root / "lib", made)
     formulas.clear()
     if maths.katex_files(docs):
         config.extra_css.append("assets/katex/katex.min.css")
@@ -52,13 +52,13 @@ def on_config(config: MkDocsConfig) -> None:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Notebooks, chapters, parts, reference and KaTeX, none of them written under docs/."""
     root = _root(config)
-    existing = pages.chapters(root / "chapters")
+    existing = navigation.chapters(root / "chapters")
 
     def add(address: str, content: str | bytes) -> None:
         files.append(File.generated(config, address, content=content))
 
-    for part in pages.PARTS:
-        add(pages.part_address(part), pages.part_page(part, existing))
+    for part in navigation.PARTS:
+        add(navigation.part_address(part), navigation.part_page(part, existing))
     for path in _notebooks(root):
         address = f"notebooks/{path.name}"
         files.append(File(address, str(root), config.site_dir, config.use_directory_urls))
@@ -79,7 +79,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         raise PluginError(str(error)) from None
     for address, text in results.items():
         add(address, text)
-    for address, text in pages.reference_pages(root / "lib").items():
+    for address, text in navigation.reference_pages(root / "lib").items():
         add(address, text)
     for name, source in maths.katex_files(Path(config.docs_dir)).items():
         files.append(File.generated(config, f"assets/katex/{name}", abs_src_path=str(source)))

@@ -10,6 +10,7 @@ from groundup.course import clone
 from groundup.course.authoring.stubs import solution_text
 from groundup.course.catalogue import Exercise, catalogue
 from groundup.course.exercises.checks import Layer
+from groundup.course.exercises.conditional_sentences import CLAIM
 from groundup.course.exercises.derived_mutants import derived_mutants
 from groundup.course.exercises.implementations import load, mutated
 from groundup.course.exercises.judge import judge, judge_known
@@ -17,7 +18,6 @@ from groundup.course.exercises.mutants import mutants, variants
 from groundup.course.exercises.mutation_report import known_versions, survivors
 from groundup.course.exercises.results import Result, section
 from groundup.course.exercises.runner import Outcome, Verdict, load_checks
-from groundup.course.exercises.sentences import CLAIM
 
 ROOT = clone.root()
 EXERCISES = {exercise.id: exercise for exercise in catalogue(ROOT)}

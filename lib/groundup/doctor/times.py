@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundup.course.chapters import pages
+from groundup.course.chapters import navigation
 from groundup.doctor.machine_probe import ProbeResult
 from groundup.lab.files import read_json
 
@@ -73,9 +73,9 @@ def expected_times(root: Path, here: Mapping[str, float]) -> tuple[list[Expected
         return ExpectedTime(name, title, fixed + (min(runs) - fixed) * here[work] / there[work])
 
     found = []
-    for chapter in pages.chapters(root / "chapters"):
+    for chapter in navigation.chapters(root / "chapters"):
         runs = times.get("chapters", {}).get(chapter.path.stem, [])
-        work = "numpy" if chapter.number <= pages.PARTS[0].last else "torch"
+        work = "numpy" if chapter.number <= navigation.PARTS[0].last else "torch"
         found.append(one(f"chapter {chapter.number}", chapter.title, runs, work))
     whole = [tour["seconds"]] if "seconds" in tour else []
     fixed = times.get("tour_fixed_seconds", 0.0)

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from groundup.apps.digits import digit_model, two_digit_model
 from groundup.apps.digits.recipes import DigitRecipe, TwoDigitRecipe
-from groundup.apps.session.training import ResumableTraining, read_notes, unfinished_path
+from groundup.apps.session.resumable_training import ResumableTraining, read_notes, unfinished_path
 from groundup.apps.text import text_model
 from groundup.data.lossless_tokenizer import CharacterTokenizer
 from groundup.lab.errors import UserError, WorkError

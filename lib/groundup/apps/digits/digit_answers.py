@@ -10,8 +10,8 @@ from rich.text import Text
 from groundup.apps.digits import digit_model, digit_training, two_digit_model
 from groundup.apps.digits.questions import EXAMPLE, Question, read_question
 from groundup.apps.session import bars
+from groundup.apps.session.resumable_training import read_notes, unfinished_path
 from groundup.apps.session.task import recipe_of
-from groundup.apps.session.training import read_notes, unfinished_path
 from groundup.lab.console import console, typed_lines
 from groundup.lab.errors import UserError
 from groundup.scratch.decoder import Decoder

@@ -12,8 +12,8 @@ from rich.text import Text
 from groundup.apps.digits import digit_model, two_digit_model
 from groundup.apps.digits.digit_training import describe_mistakes
 from groundup.apps.session import figures
+from groundup.apps.session.resumable_training import read_notes
 from groundup.apps.session.task import recipe_of
-from groundup.apps.session.training import read_notes
 from groundup.lab.console import console
 from groundup.lab.errors import UserError
 from groundup.lab.hyperlinks import link_paths

@@ -12,7 +12,7 @@ from rich.text import Text
 from groundup.apps.digits import digit_model, step_by_step, two_digit_model
 from groundup.apps.digits.recipes import TwoDigitRecipe
 from groundup.apps.session import training_display
-from groundup.apps.session.training import Point, ResumableTraining
+from groundup.apps.session.resumable_training import Point, ResumableTraining
 from groundup.lab.console import console
 from groundup.scratch.analysis import confusion, overfitting_warning
 from groundup.scratch.decoder import Decoder

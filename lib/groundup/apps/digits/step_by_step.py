@@ -15,7 +15,7 @@ from groundup.apps.digits.digit_model import token_ids
 from groundup.apps.digits.questions import read_question
 from groundup.apps.digits.recipes import DigitRecipe
 from groundup.apps.session import bars
-from groundup.apps.session.training import ResumableTraining
+from groundup.apps.session.resumable_training import ResumableTraining
 from groundup.lab.console import console
 from groundup.scratch.activations import softmax
 from groundup.scratch.encoder import Encoder

@@ -7,8 +7,8 @@ import numpy as np
 
 from groundup.apps.digits.questions import Question
 from groundup.apps.digits.recipes import TwoDigitRecipe
+from groundup.apps.session.resumable_training import ResumableTraining
 from groundup.apps.session.task import Task
-from groundup.apps.session.training import ResumableTraining
 from groundup.lab.errors import UserError
 from groundup.scratch import checkpoint, language
 from groundup.scratch.activations import softmax

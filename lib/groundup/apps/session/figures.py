@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from groundup.apps.session.training import ResumableTraining
+from groundup.apps.session.resumable_training import ResumableTraining
 from groundup.lab.plot import COLOURS, figure, save_figure
 from groundup.scratch.probe import Geometry
 from groundup.scratch.types import Array

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from groundup.apps.session.training import read_notes, unfinished_path
+from groundup.apps.session.resumable_training import read_notes, unfinished_path
 from groundup.lab.errors import UserError
 from groundup.lab.records import runs_directory
 

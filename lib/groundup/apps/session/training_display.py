@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from groundup.apps.session import figures
-from groundup.apps.session.training import Point, ResumableTraining, unfinished_path
+from groundup.apps.session.resumable_training import Point, ResumableTraining, unfinished_path
 from groundup.lab.console import console, progress_bar
 from groundup.lab.hyperlinks import link_paths
 from groundup.lab.records import RECORD, Record, runs_directory

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from groundup.apps.session.resumable_training import ResumableTraining
 from groundup.apps.session.task import Task
-from groundup.apps.session.training import ResumableTraining
 from groundup.apps.text import text_data
 from groundup.data import lossless_tokenizer
 from groundup.data.lossless_tokenizer import (

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from groundup.apps.session import training_display
-from groundup.apps.session.training import Point, ResumableTraining, unfinished_path
+from groundup.apps.session.resumable_training import Point, ResumableTraining, unfinished_path
 from groundup.apps.text import text_model
 from groundup.apps.text.text_model import TextRecipe, TokenizedText
 from groundup.lab.console import console, progress_bar

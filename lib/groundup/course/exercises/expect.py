@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from groundup.course.exercises import check_context
 from groundup.course.exercises.checks import CheckFailure
+from groundup.course.exercises.conditional_sentences import relevant, without_claims
 from groundup.course.exercises.formatting import as_array, show, side_by_side
-from groundup.course.exercises.sentences import relevant, without_claims
 from groundup.course.exercises.tolerances import (
     difference,
     first_beyond,

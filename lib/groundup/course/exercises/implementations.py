@@ -12,11 +12,11 @@ from groundup.course.authoring.stubs import stub_text
 from groundup.course.catalogue import Exercise
 from groundup.course.exercises import deadline
 from groundup.course.exercises.checks import CheckFailure
-from groundup.course.exercises.error_messages import line_of, raised
 from groundup.course.exercises.forbidden_names import forbidden_use
 from groundup.course.exercises.mutants import Version, mutants
 from groundup.course.exercises.process_state import isolated
 from groundup.course.exercises.python_files import Parsed, execute_file, parse_file
+from groundup.course.exercises.raised_errors import line_of, raised
 from groundup.course.exercises.signatures import signature_fault
 from groundup.lab.errors import UserError
 

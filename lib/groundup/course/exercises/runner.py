@@ -16,11 +16,11 @@ from groundup.course.exercises import deadline
 from groundup.course.exercises.calls import LastCall
 from groundup.course.exercises.checks import Check, CheckFailure
 from groundup.course.exercises.deadline import OutOfTime
-from groundup.course.exercises.error_messages import line_of, raised
 from groundup.course.exercises.formatting import indent, show
 from groundup.course.exercises.implementations import Implementation
 from groundup.course.exercises.process_state import isolated
 from groundup.course.exercises.python_files import compiled, read_source
+from groundup.course.exercises.raised_errors import line_of, raised
 from groundup.lab.errors import UserError
 
 

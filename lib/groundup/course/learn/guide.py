@@ -8,7 +8,7 @@ from rich.text import Text
 
 from groundup.course import clone
 from groundup.course.catalogue import HINTS
-from groundup.course.chapters.pages import PARTS
+from groundup.course.chapters.navigation import PARTS
 from groundup.course.exercises.runner import missing_packages
 from groundup.course.learn.editor import Editor
 from groundup.course.learn.output import print_command, print_line

@@ -8,7 +8,7 @@ process of torchrun. Nothing here is imported without it.
 import os
 import sys
 
-from groundup.course.mine.variables import SELECTION
+from groundup.course.mine.environment_variables import SELECTION
 from groundup.lab.errors import GroundUpError
 
 

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from groundup.course.mine.environment_variables import REPORT, SELECTION
 from groundup.course.mine.reference import ReferenceRun
 from groundup.course.mine.report import report
 from groundup.course.mine.selection import resolve
 from groundup.course.mine.session import Session
-from groundup.course.mine.variables import REPORT, SELECTION
 from groundup.lab.errors import UserError
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import groundup
 from groundup.course import clone
 from groundup.course.chapters.dependencies import fingerprint, named_files
+from groundup.course.mine.environment_variables import NONE, REPORT, SELECTION
 from groundup.course.mine.losses import LossCurve
 from groundup.course.mine.process_records import read_run
-from groundup.course.mine.variables import NONE, REPORT, SELECTION
 from groundup.lab.errors import WorkError
 from groundup.lab.files import read_json, write_json
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from groundup.course import naming
 from groundup.course.catalogue import Exercise, catalogue
-from groundup.course.mine.variables import ALL, NONE
+from groundup.course.mine.environment_variables import ALL, NONE
 from groundup.course.naming import select
 from groundup.lab.errors import UserError
 

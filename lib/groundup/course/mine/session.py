@@ -14,10 +14,10 @@ from typing import Any, ClassVar, NoReturn
 
 from groundup.course.exercises import before_judging
 from groundup.course.mine import losses
+from groundup.course.mine.environment_variables import REPORT, SELECTION
 from groundup.course.mine.import_hook import ImportHook
 from groundup.course.mine.learner_functions import LearnerFunctions
 from groundup.course.mine.selection import Selection, resolve
-from groundup.course.mine.variables import REPORT, SELECTION
 from groundup.lab.errors import GroundUpError
 from groundup.lab.files import write_json
 from groundup.lab.streams import discard_output

@@ -9,7 +9,13 @@ from markup import to_markdown
 from maths import formulas, to_mathml
 
 from groundup.course.chapters.execute import ChapterError
-from groundup.course.chapters.pages import PARTS, chapters, navigation, part_page, reference_pages
+from groundup.course.chapters.navigation import (
+    PARTS,
+    chapters,
+    part_page,
+    reference_pages,
+    site_navigation,
+)
 
 TEXT = "# %% [markdown]\n# # A title\n"
 
@@ -29,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_navigation_holds_every_page_once(root: Path) -> None:
     found = chapters(root / "chapters")
-    nav = navigation(found, [root / "notebooks/tool.ipynb"], root / "docs", root / "lib")
+    nav = site_navigation(found, [root / "notebooks/tool.ipynb"], root / "docs", root / "lib")
     assert [next(iter(section)) for section in nav] == [
         "Start", *(part.heading for part in PARTS), "Notebooks", "Guides", "Reference",
     ]  # fmt: skip

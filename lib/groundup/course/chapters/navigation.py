@@ -142,7 +142,7 @@ def _reference_page(module: str, source: Path) -> str:
     return f"::: {module}\n    options:\n      members: false\n\n{listed}\n"
 
 
-def navigation(
+def site_navigation(
     existing: list[Chapter],
     notebooks: list[Path],
     docs: Path,
