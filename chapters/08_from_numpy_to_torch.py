@@ -686,10 +686,10 @@ def side_by_side(dtype):
                 for name, each in twin.named_parameters()
             )
         )
-        # In our cache: the layers, their feed-forward networks, the ReLU, its output.
+        # In our cache: the layers, their feed-forward networks, the ReLU by name, its output.
         units.append(
             sum(
-                int((fires[i].numpy() != (layer[3][1][0] > 0)).sum())
+                int((fires[i].numpy() != (layer[3][1][1][0] > 0)).sum())
                 for i, layer in enumerate(cache[1])
             )
         )
