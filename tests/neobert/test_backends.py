@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from transformers import modeling_utils
 from transformers.dynamic_module_utils import get_imports, get_relative_import_files
 from transformers.utils import logging
 
@@ -337,10 +338,10 @@ def test_names_that_are_none_are_refused():
     assert net.config._attn_implementation == "auto"
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed"
-)
-def test_what_is_not_installed_is_refused_before_a_model_is_made():
+def test_what_is_not_installed_is_refused_before_a_model_is_made(monkeypatch):
+    # As where neither flash-attn nor kernels, which transformers tries in its place, is installed.
+    monkeypatch.setattr(dispatch, "find_spec", lambda _: None)
+    monkeypatch.setattr(modeling_utils, "is_kernels_available", lambda: False)
     with pytest.raises(ImportError, match=r"--no-build-isolation .* flash-attn"):
         NeoBERTModel._from_config(NeoBERTConfig(**SHAPE), attn_implementation="flash_attention_2")
 
